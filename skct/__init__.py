@@ -1,0 +1,21 @@
+"""Counterfactual training: classifiers that give plausible, actionable explanations."""
+
+from ._search import search
+from ._version import __version__
+from .classifier import CounterfactualTrainingClassifier
+from .constraints import Constraints
+from .generators import BaseGenerator, ECCCoGenerator, GenericGenerator
+from .module import MLP
+from .net import CounterfactualNet
+
+__all__ = [
+    "MLP",
+    "BaseGenerator",
+    "Constraints",
+    "CounterfactualNet",
+    "CounterfactualTrainingClassifier",
+    "ECCCoGenerator",
+    "GenericGenerator",
+    "__version__",
+    "search",
+]

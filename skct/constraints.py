@@ -1,0 +1,462 @@
+"""What a counterfactual may change: mutability, domain, categories, integers."""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._validation import MUTABILITY_WORDS, is_number, unknown_name
+
+__all__ = ["Constraints", "Group"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns that together encode one category.
+
+    Parameters
+    ----------
+    columns : tuple of int
+        Positions in the flattened model input, one per category, in category order.
+    ordered : bool, default=False
+        The categories are ordered, so that one-way mutability has a meaning.
+    baseline : bool, default=False
+        One category has no column of its own: all columns off stands for it.
+    """
+
+    columns: tuple[int, ...]
+    ordered: bool = False
+    baseline: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """Mutability, domain, categories and integers as one frozen value.
+
+    All tensors have the shape of one model input, ``(*features,)``, and its units.
+    Mutability is a box around the factual, one-sided or empty, so that domain and
+    mutability together are a single clamp (Sec. III-D of [1]_). The reference code
+    masks each step instead; both agree for "none".
+
+    Parameters
+    ----------
+    lower, upper : Tensor of shape (*features,)
+        Domain; ``-inf`` / ``inf`` where open. In a column of a group these are the
+        values of "off" and "on" (equal for a category that is not allowed).
+    can_increase, can_decrease : bool Tensor of shape (*features,)
+        Directions in which a feature may move.
+    groups : tuple of Group
+        One-hot blocks.
+    step : Tensor of shape (*features,), optional
+        Distance of neighbouring values of an integer feature; 0 = continuous.
+    origin : Tensor of shape (*features,), optional
+        Any value on the lattice of an integer feature.
+
+    References
+    ----------
+    .. [1] Altmeyer et al., "Counterfactual Training: Teaching Models Plausible and
+       Actionable Explanations", 2026.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skct import Constraints
+    >>> constraints = Constraints.from_spec(
+    ...     {"age": "none", "income": "increase"},
+    ...     {"income": (0, 10)},
+    ...     feature_names=["age", "income"],
+    ... )
+    >>> factual = torch.tensor([[30.0, 4.0]])
+    >>> constraints.project(torch.tensor([[25.0, 12.0]]), factual)
+    tensor([[30., 10.]])
+    """
+
+    lower: Tensor
+    upper: Tensor
+    can_increase: Tensor
+    can_decrease: Tensor
+    groups: tuple[Group, ...] = ()
+    step: Tensor | None = None
+    origin: Tensor | None = None
+
+    def __post_init__(self):
+        zeros = torch.zeros_like(self.lower)
+        for name in ("step", "origin"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, zeros)
+
+    @classmethod
+    def from_spec(cls, mutability=None, domain=None, *, feature_names, groups=()):
+        """Build constraints from words and bounds per model-input feature.
+
+        Parameters
+        ----------
+        mutability : dict, array-like or None
+            Feature name or position -> "both" | "none" | "increase" | "decrease",
+            or one word per feature. Unlisted features are "both".
+        domain : dict or None
+            Feature name or position -> (low, high), either end None. Unlisted
+            features are unbounded.
+        feature_names : array-like of str
+            One name per feature, in the shape of one model input.
+        groups : sequence of Group, default=()
+            One-hot blocks; their columns lie between 0 and 1.
+
+        Returns
+        -------
+        constraints : Constraints
+
+        Raises
+        ------
+        ValueError
+            For an unknown feature or word, or a lower bound above the upper one.
+        """
+        names = np.asarray(feature_names, dtype=object)
+        words = resolve_mutability(mutability, names.ravel(), names.shape)
+        bounds = resolve_domain(domain, names.ravel())
+        lower = np.full(names.size, -np.inf)
+        upper = np.full(names.size, np.inf)
+        for group in groups:
+            lower[list(group.columns)], upper[list(group.columns)] = 0.0, 1.0
+        for position, (low, high) in bounds.items():
+            lower[position] = lower[position] if low is None else low
+            upper[position] = upper[position] if high is None else high
+        return cls.from_arrays(lower, upper, words, names.shape, groups=tuple(groups))
+
+    @classmethod
+    def from_arrays(cls, lower, upper, words, shape, **others):
+        """Build constraints from flat arrays, one entry per model-input feature."""
+        words = np.asarray(words, dtype=object)
+
+        def tensor(values, dtype):
+            return torch.as_tensor(np.asarray(values), dtype=dtype).reshape(shape)
+
+        return cls(
+            tensor(lower, torch.float32),
+            tensor(upper, torch.float32),
+            tensor((words == "both") | (words == "increase"), torch.bool),
+            tensor((words == "both") | (words == "decrease"), torch.bool),
+            **{
+                name: tensor(value, torch.float32) if name != "groups" else value
+                for name, value in others.items()
+            },
+        )
+
+    @classmethod
+    def unbounded(cls, shape):
+        """Every feature continuous, free to move, in both directions."""
+        size = int(np.prod(shape))
+        infinite = np.full(size, np.inf)
+        return cls.from_arrays(-infinite, infinite, ["both"] * size, shape)
+
+    @property
+    def n_features(self):
+        """Number of model-input features."""
+        return self.lower.numel()
+
+    def bounds(self, factual):
+        """Box in which the counterfactuals of `factual` lie; computed once a search.
+
+        Parameters
+        ----------
+        factual : Tensor of shape (n, *features)
+
+        Returns
+        -------
+        low, high : Tensor of shape (n, *features)
+            The factual itself lies inside, whatever the domain says.
+        """
+        low = torch.where(
+            self.can_decrease, torch.minimum(self.lower, factual), factual
+        )
+        high = torch.where(
+            self.can_increase, torch.maximum(self.upper, factual), factual
+        )
+        if self.groups:
+            low, high = self._group_bounds(factual.flatten(1), low, high)
+        return low, high
+
+    def _group_bounds(self, factual, low, high):
+        """Close a group whose category is frozen, and the wrong side of an order."""
+        shape = low.shape
+        low, high = low.flatten(1).clone(), high.flatten(1).clone()
+        lower, upper = self.lower.flatten(), self.upper.flatten()
+        can_up, can_down = self.can_increase.flatten(), self.can_decrease.flatten()
+        for group in self.groups:
+            columns = torch.tensor(group.columns, device=low.device)
+            values = factual[:, columns]
+            active = values > lower[columns]
+            up, down = can_up[columns].all(), can_down[columns].all()
+            if group.ordered and up != down:
+                rank = torch.arange(len(columns), device=low.device) + group.baseline
+                current = (active * rank).sum(1, keepdim=True)
+                allowed = rank >= current if up else rank <= current
+                on = torch.maximum(upper[columns].expand_as(values), values)
+                off = torch.minimum(lower[columns].expand_as(values), values)
+                low[:, columns] = torch.where(allowed, off, values)
+                high[:, columns] = torch.where(allowed, on, values)
+                low[:, columns] = torch.where(active, off, low[:, columns])
+                known = active.any(1, keepdim=True) | group.baseline
+                low[:, columns] = torch.where(known, low[:, columns], values)
+                high[:, columns] = torch.where(known, high[:, columns], values)
+            else:
+                stuck = (active & (low[:, columns] >= values)).any(1, keepdim=True)
+                low[:, columns] = torch.where(stuck, values, low[:, columns])
+                high[:, columns] = torch.where(stuck, values, high[:, columns])
+        return low.reshape(shape), high.reshape(shape)
+
+    def project(self, x, factual):
+        """Move `x` into the box of `factual`: idempotent, the factual stays put.
+
+        Parameters
+        ----------
+        x, factual : Tensor of shape (n, *features)
+
+        Returns
+        -------
+        projected : Tensor of shape (n, *features)
+        """
+        return x.clamp(*self.bounds(factual))
+
+    def protect(self, neighbour, counterfactual):
+        """Hide forbidden directions from the contrastive divergence (Sec. III-D).
+
+        Parameters
+        ----------
+        neighbour : Tensor of shape (n, *features)
+            Observed rows of the target class.
+        counterfactual : Tensor of shape (n, *features)
+
+        Returns
+        -------
+        protected : Tensor of shape (n, *features)
+            The neighbour where both directions are open, the counterfactual where
+            none is, and the larger (smaller) of the two where a feature can only
+            increase (decrease), so that the model is not taught to tell the two
+            apart by what nobody can change.
+        """
+        floor = torch.maximum(neighbour, counterfactual)
+        protected = torch.where(self.can_decrease, neighbour, floor)
+        ceiling = torch.minimum(protected, counterfactual)
+        result = torch.where(self.can_increase, protected, ceiling)
+        return self._protect_ordered(result, neighbour, counterfactual)
+
+    def _protect_ordered(self, result, neighbour, counterfactual):
+        """One-way categories: the neighbour's unless it lies on the wrong side."""
+        for group in self.groups:
+            columns = torch.tensor(group.columns, device=result.device)
+            up = self.can_increase.flatten()[columns].all()
+            down = self.can_decrease.flatten()[columns].all()
+            if not group.ordered or up == down:
+                continue
+            lower = self.lower.flatten()[columns]
+            rank = torch.arange(len(columns), device=result.device) + group.baseline
+            theirs = neighbour.flatten(1)[:, columns]
+            ours = counterfactual.flatten(1)[:, columns]
+            gap = (((theirs > lower) * rank) - ((ours > lower) * rank)).sum(1)
+            wrong = (gap < 0 if up else gap > 0).unsqueeze(1)
+            flat = result.flatten(1).clone()
+            flat[:, columns] = torch.where(wrong, ours, theirs)
+            result = flat.reshape(result.shape)
+        return result
+
+    def discretize(self, x, factual=None, bounds=None):
+        """Snap categories and integers: what the model sees and what is returned.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, *features)
+            Relaxed state, inside the box.
+        factual : Tensor of shape (n, *features), optional
+            Where given, what has not moved keeps its bits, and only categories and
+            integers that the factual may reach are taken.
+        bounds : pair of Tensor, optional
+            ``self.bounds(factual)``, where the caller has it already.
+
+        Returns
+        -------
+        snapped : Tensor of shape (n, *features)
+        """
+        if not self.is_discrete:
+            return x
+        if bounds is None:
+            bounds = (self.lower, self.upper) if factual is None else self.bounds(
+                factual
+            )
+        low, high = bounds
+        snapped = x
+        if self._has_lattice:
+            step = torch.where(self.step > 0, self.step, 1.0)
+            lattice = self.origin + ((x - self.origin) / step).round() * step
+            snapped = torch.where(self.step > 0, lattice.clamp(low, high), x)
+            if factual is not None:
+                near = (snapped - factual).abs() < 0.5 * self.step
+                snapped = torch.where(near, factual, snapped)
+        if self.groups:
+            snapped = self._snap_groups(x, snapped, factual, low, high)
+        return snapped
+
+    def _snap_groups(self, x, snapped, factual, low, high):
+        """Switch on the column with the highest score in each group."""
+        flat, n = x.flatten(1), len(x)
+        low = low.flatten(-self.lower.dim()).expand_as(flat)
+        high = high.flatten(-self.lower.dim()).expand_as(flat)
+        columns, real, baseline = self._group_table
+        width = torch.where(high > low, high - low, 1.0)
+        score = torch.where(high > low, (flat - low) / width, -torch.inf)
+        padded = torch.where(real, score[:, columns], -torch.inf)
+        rest = 1.0 - torch.where(padded > -torch.inf, padded, 0.0).sum(-1)
+        none_on = baseline.expand(n, -1)
+        if factual is not None:
+            known = factual.flatten(1)
+            on = real & (known[:, columns] > self.lower.flatten()[columns])
+            none_on = none_on | ~on.any(-1)
+        rest = torch.where(none_on, rest, -torch.inf).unsqueeze(-1)
+        winner = torch.cat([padded, rest], -1).argmax(-1, keepdim=True)
+        slots = torch.arange(columns.shape[1], device=x.device)
+        values = torch.where(slots == winner, high[:, columns], low[:, columns])
+        if factual is not None:
+            still = ~(real & (flat != known)[:, columns]).any(-1, keepdim=True)
+            values = torch.where(still, known[:, columns], values)
+        out = snapped.flatten(1).clone()
+        out[:, columns[real]] = values[:, real]
+        return out.reshape(x.shape)
+
+    @cached_property
+    def _group_table(self):
+        """Columns of all groups as one padded matrix, for a loop-free argmax."""
+        width = max(len(group.columns) for group in self.groups)
+        columns = torch.zeros(len(self.groups), width, dtype=torch.long)
+        real = torch.zeros(len(self.groups), width, dtype=torch.bool)
+        for i, group in enumerate(self.groups):
+            columns[i, : len(group.columns)] = torch.tensor(group.columns)
+            real[i, : len(group.columns)] = True
+        device = self.lower.device
+        baseline = torch.tensor([g.baseline and not self._rises(g) for g in self.groups])
+        return columns.to(device), real.to(device), baseline.to(device)
+
+    def _rises(self, group):
+        """Whether the category can only go up, so never back to the baseline."""
+        columns = list(group.columns)
+        can_fall = self.can_decrease.flatten()[columns].all()
+        return bool(group.ordered and not can_fall)
+
+    @cached_property
+    def _has_lattice(self):
+        return bool((self.step > 0).any())
+
+    @cached_property
+    def is_discrete(self):
+        """Whether any feature is a category or an integer."""
+        return bool(self.groups) or self._has_lattice
+
+    def __and__(self, other):
+        """Intersection: what both allow."""
+        mine = self.step >= other.step
+        return replace(
+            self,
+            lower=torch.maximum(self.lower, other.lower),
+            upper=torch.minimum(self.upper, other.upper),
+            can_increase=self.can_increase & other.can_increase,
+            can_decrease=self.can_decrease & other.can_decrease,
+            groups=self.groups + tuple(g for g in other.groups if g not in self.groups),
+            step=torch.where(mine, self.step, other.step),
+            origin=torch.where(mine, self.origin, other.origin),
+        )
+
+    def to(self, device):
+        """Copy with all tensors on `device`."""
+        moved = {
+            field.name: getattr(self, field.name).to(device)
+            for field in fields(self)
+            if field.name != "groups"
+        }
+        return replace(self, **moved)
+
+
+def resolve_position(key, names, where):
+    """Position of a feature given by name, or by position where there are no names."""
+    matches = np.flatnonzero(names == key)
+    if len(matches) == 1:
+        return int(matches[0])
+    if len(matches) > 1:
+        raise ValueError(
+            f"The name {key!r} in {where} stands for {len(matches)} columns; rename "
+            "them or use positions."
+        )
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        if -len(names) <= key < len(names):
+            return int(key) % len(names)
+    raise unknown_name("feature", key, list(names), where)
+
+
+def resolve_mutability(mutability, names, shape):
+    """One mutability word per feature, as a flat object array."""
+    words = np.full(len(names), "both", dtype=object)
+    if mutability is None:
+        return words
+    if isinstance(mutability, str):
+        raise ValueError(
+            "The 'mutability' parameter must be a dict from feature to word, or one "
+            f"word per feature. Got the string {mutability!r} instead; for all "
+            f"features alike use [{mutability!r}] * n_features."
+        )
+    if hasattr(mutability, "items"):
+        for key, word in mutability.items():
+            words[resolve_position(key, names, "mutability")] = check_word(key, word)
+        return words
+    given = np.asarray(mutability, dtype=object)
+    if given.shape != tuple(shape):
+        raise ValueError(
+            f"The 'mutability' array has shape {given.shape}, but one row of X has "
+            f"shape {tuple(shape)}; give one word per feature, or a dict."
+        )
+    for position, word in enumerate(given.ravel()):
+        words[position] = check_word(names[position], word)
+    return words
+
+
+def check_word(feature, word):
+    """Check one mutability word."""
+    if not isinstance(word, str) or word not in MUTABILITY_WORDS:
+        allowed = ", ".join(repr(w) for w in MUTABILITY_WORDS)
+        raise ValueError(
+            f"The mutability of feature {feature!r} must be one of {allowed}. "
+            f"Got {word!r} instead."
+        )
+    return word
+
+
+def resolve_domain(domain, names):
+    """Bounds by position, for the listed features only."""
+    if domain is None:
+        return {}
+    if not hasattr(domain, "items"):
+        raise ValueError(
+            "The 'domain' parameter must be 'auto', None or a dict from feature to "
+            f"(low, high) or to allowed categories. Got {domain!r} instead."
+        )
+    resolved = {}
+    for key, bounds in domain.items():
+        position = resolve_position(key, names, "domain")
+        resolved[position] = check_bounds(key, bounds)
+    return resolved
+
+
+def check_bounds(feature, bounds):
+    """Check one pair (low, high) of a numeric feature."""
+    pair = tuple(bounds) if isinstance(bounds, (tuple, list, np.ndarray)) else ()
+    if len(pair) != 2 or not all(b is None or is_number(b) and b == b for b in pair):
+        raise ValueError(
+            f"The domain of feature {feature!r} must be a pair (low, high) of "
+            f"numbers, None for an open end. Got {bounds!r} instead."
+        )
+    low, high = pair
+    if low is not None and high is not None and low > high:
+        raise ValueError(
+            f"The domain of feature {feature!r} must have low <= high. Got "
+            f"({low!r}, {high!r}) instead; swap the two."
+        )
+    return low, high

@@ -1,0 +1,738 @@
+"""`FeatureSpace`: the map between a raw table and the model's input, both ways."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from . import _transformers
+from ._validation import unknown_name
+from .constraints import (
+    Constraints,
+    Group,
+    check_bounds,
+    check_word,
+    resolve_mutability,
+    resolve_position,
+)
+from .preprocessing import is_category, to_numbers
+
+__all__ = ["FeatureSpace", "RawColumn", "Rule"]
+
+ONE_WAY = ("increase", "decrease")
+
+
+class RawColumn(NamedTuple):
+    """One raw column and where it went in the model input."""
+
+    name: object
+    encoded: tuple[int, ...]
+    categories: tuple | None = None
+    codes: np.ndarray | None = None
+    ordered: bool = False
+    integer: bool = False
+
+
+class Rule(NamedTuple):
+    """What may happen to one raw column, in raw units."""
+
+    word: str = "both"
+    low: float = -np.inf
+    high: float = np.inf
+    categories: tuple | None = None
+    given: bool = False
+
+
+class FeatureSpace:
+    """Raw columns, model-input columns, and the way between them.
+
+    Parameters
+    ----------
+    transformer : fitted transformer or None
+        `TableEncoder`, or scikit-learn transformers that work column by column and
+        have an inverse. None: X is the model input.
+    X : DataFrame or ndarray of shape (n, *features)
+        Rows of the raw table.
+    learn : bool, default=True
+        X holds the training rows: ranges, 0/1 columns and one-hot groups are learnt
+        from it. False: only names and types are.
+
+    Attributes
+    ----------
+    feature_names : ndarray of shape (n_features,)
+        Raw names, or positions where X has no names.
+    encoded_names : ndarray of str
+        Names of the model-input columns, in the shape of one model input.
+    columns : list of RawColumn
+    groups : tuple of Group
+        One-hot blocks of the model input.
+
+    Raises
+    ------
+    ValueError
+        For a step that loses information or has no inverse, with its name.
+    """
+
+    def __init__(self, transformer, X, *, learn=True):
+        self.transformer = transformer
+        X = dense(X)
+        self.raw_shape = X.shape[1:]
+        n_raw = int(np.prod(self.raw_shape))
+        named = hasattr(X, "columns")
+        self.feature_names = np.empty(n_raw, dtype=object)
+        self.feature_names[:] = list(X.columns) if named else range(n_raw)
+        self._template = X[:1].copy()
+        self._read_columns(X, learn)
+        if len(X):
+            self._check_round_trip(X[:50])
+
+    def encode(self, X):
+        """Turn raw rows into model input.
+
+        Parameters
+        ----------
+        X : DataFrame, ndarray or sparse matrix of shape (n, *features)
+
+        Returns
+        -------
+        encoded : ndarray of shape (n, *input_shape), float32
+
+        Raises
+        ------
+        ValueError
+            If the result is not finite.
+        """
+        encoded = _transformers.apply(self.transformer, dense(X)).astype(np.float32)
+        if not np.isfinite(encoded).all():
+            where = "X" if self.transformer is None else "the preprocessed X"
+            raise ValueError(
+                f"Input {where} contains NaN, infinity or a value too large for "
+                "float32; impute or scale it, or use preprocessor='auto'."
+            )
+        return encoded
+
+    def decode(self, encoded, like, rules=None):
+        """Turn model input back into raw rows.
+
+        The decoded *change* is added to the raw value, so that a value which has not
+        moved keeps its bits (and a missing value stays missing).
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n, *input_shape)
+        like : DataFrame, ndarray or sparse matrix of shape (n, *features)
+            The factuals; they give type, units and all that has not moved.
+        rules : list of Rule, optional
+            Raw bounds; removes what rounding may have added.
+
+        Returns
+        -------
+        table : same type as `like`
+        """
+        table = dense(like)
+        before = _transformers.apply(self.transformer, table)
+        after = np.asarray(encoded, dtype=np.float32)
+        moved = before.astype(np.float32).reshape(len(table), -1) != after.reshape(
+            len(table), -1
+        )
+        numbers = self._moved_numbers(before, after, moved, table, rules)
+        flat_after = after.reshape(len(table), -1)
+        changes = {}
+        for position, column in enumerate(self.columns):
+            where = moved[:, list(column.encoded)].any(1)
+            if not where.any():
+                continue
+            if column.categories is None:
+                changes[position] = where, numbers[where, position]
+            else:
+                index = self.category_index(column, flat_after[where])
+                known = index >= 0
+                where[where] = known
+                changes[position] = where, pick(column.categories, index[known])
+        decoded = write(table, changes)
+        return type(like)(decoded) if sparse.issparse(like) else decoded
+
+    def _moved_numbers(self, before, after, moved, table, rules):
+        """Raw numeric values after the change, as float64."""
+        raw = self.numbers(table)
+        old = self._inverse(before)
+        new = self._inverse(after)
+        with np.errstate(invalid="ignore"):
+            missing = np.isnan(raw)
+            change = np.where(missing, new, new - old)
+            value = np.where(missing, 0.0, raw) + change
+            integer = np.array([column.integer for column in self.columns])
+            rounded = np.where(missing, np.round(value), raw + np.round(change))
+            value = np.where(integer, rounded, value)
+        return value if rules is None else clip(value, raw, rules)
+
+    def _inverse(self, encoded):
+        flat = np.asarray(encoded, dtype=float)
+        if self.transformer is None:
+            return flat.reshape(len(flat), -1)
+        return _transformers.inverse_numeric(
+            self.transformer, flat, len(self.feature_names)
+        )
+
+    def numbers(self, table):
+        """Numeric raw columns as float64 of shape (n, n_features), else NaN."""
+        if isinstance(table, np.ndarray) and table.dtype != object:
+            return table.reshape(len(table), -1).astype(float)
+        values = np.full((len(table), len(self.feature_names)), np.nan)
+        for position, column in enumerate(self.columns):
+            if column.categories is None and column.encoded:
+                values[:, position] = to_numbers(get(table, position), column.name)
+        return values
+
+    def category_index(self, column, flat):
+        """Index of the category that encoded rows hold; -1 for an unknown one."""
+        values = flat[:, list(column.encoded)].astype(float)
+        distance = np.abs(values[:, None, :] - column.codes[None]).sum(-1)
+        index = distance.argmin(1)
+        span = np.ptp(column.codes, axis=0).max() or 1.0
+        return np.where(distance.min(1) < 0.25 * span, index, -1)
+
+    # ------------------------------------------------------------------ distances
+
+    def coordinates(self, encoded):
+        """Where L1 distances are those of cost and plausibility.
+
+        Standardised units; a changed category counts 1 (two one-hot columns change by
+        one half each).
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n, *input_shape)
+
+        Returns
+        -------
+        coordinates : ndarray of shape (n, n_coordinates), float64
+        owner : ndarray of shape (n_coordinates,)
+            Raw column that each coordinate belongs to.
+        """
+        flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
+        half = np.ones(flat.shape[1])
+        for group in self.groups:
+            half[list(group.columns)] = 0.5
+        blocks, owner = [], []
+        for position, column in enumerate(self.columns):
+            if column.categories is None:
+                columns = list(column.encoded)
+                blocks.append(flat[:, columns] * half[columns])
+                owner += [position] * len(columns)
+            elif column.encoded:
+                index = self.category_index(column, flat)
+                size = len(column.categories) + 1  # the last one stands for unknown
+                blocks.append(0.5 * (np.arange(size) == index[:, None] % size))
+                owner += [position] * size
+        return np.concatenate(blocks, axis=1), np.array(owner)
+
+    # ---------------------------------------------------------------- constraints
+
+    def rules(self, mutability=None, domain="auto"):
+        """Resolve user-given mutability and domain, one rule per raw column.
+
+        Raises
+        ------
+        ValueError
+            Names the parameter, the column and the remedy.
+        """
+        if isinstance(domain, str) and domain != "auto":
+            raise ValueError(
+                "The 'domain' parameter must be 'auto', None or a dict from column to "
+                f"(low, high) or to allowed categories. Got {domain!r} instead."
+            )
+        words = resolve_mutability(
+            self._expand(mutability), self.feature_names, self.raw_shape
+        )
+        rules = []
+        for column, word, low, high in zip(
+            self.columns, words, *self.observed, strict=True
+        ):
+            self._check_one_way(column, word)
+            low, high = (low, high) if domain is not None else (-np.inf, np.inf)
+            rules.append(Rule(word, low, high, column.categories))
+        for key, bounds in self._domain_items(domain):
+            position = resolve_position(key, self.feature_names, "domain")
+            rules[position] = self._with_domain(
+                self.columns[position], rules[position], bounds
+            )
+        return rules
+
+    def _domain_items(self, domain):
+        if domain is None or isinstance(domain, str):
+            return []
+        if not hasattr(domain, "items"):
+            raise ValueError(
+                "The 'domain' parameter must be 'auto', None or a dict from column to "
+                f"(low, high) or to allowed categories. Got {domain!r} instead."
+            )
+        return domain.items()
+
+    def _check_one_way(self, column, word):
+        if column.categories is not None and word in ONE_WAY and not column.ordered:
+            raise ValueError(
+                f"The mutability {word!r} of column {column.name!r} needs an order, "
+                "but its categories have none; make it an ordered pandas.Categorical, "
+                "or use 'both' or 'none'."
+            )
+
+    def _with_domain(self, column, rule, bounds):
+        """Rule with the user's bounds or allowed categories."""
+        if column.categories is None:
+            low, high = check_bounds(column.name, bounds)
+            low = -np.inf if low is None else float(low)
+            high = np.inf if high is None else float(high)
+            if column.integer:
+                low, high = np.ceil(low), np.floor(high)
+            if low > high:
+                raise ValueError(
+                    f"The domain {tuple(bounds)!r} of the integer column "
+                    f"{column.name!r} holds no integer; widen it."
+                )
+            return rule._replace(low=low, high=high, given=True)
+        if isinstance(bounds, str) or not hasattr(bounds, "__iter__"):
+            raise ValueError(
+                f"The domain of the categorical column {column.name!r} must list its "
+                f"allowed categories. Got {bounds!r} instead."
+            )
+        allowed = tuple(bounds)
+        for value in allowed:
+            if value not in column.categories:
+                where = f"the domain of {column.name!r}"
+                raise unknown_name("category", value, column.categories, where)
+        return rule._replace(categories=allowed, given=True)
+
+    def _expand(self, mutability):
+        """Accept raw names for encoded columns (``age`` for ``num__age``)."""
+        if not hasattr(mutability, "items"):
+            return mutability
+        known = set(self.feature_names)
+        expanded = {}
+        for key, word in mutability.items():
+            matches = [key]
+            if isinstance(key, str) and key not in known:
+                matches = self._encoded_names(key) or [key]
+            if len(matches) > 1 or matches[0] != key:
+                check_word(key, word)
+                if len(matches) > 1 and word in ONE_WAY:
+                    raise ValueError(
+                        f"The mutability {word!r} of {key!r} needs an order, but the "
+                        "name stands for one-hot columns; use 'both' or 'none'."
+                    )
+            expanded.update(dict.fromkeys(matches, word))
+        return expanded
+
+    def _encoded_names(self, key):
+        """Columns of this table that one raw name in front of it stands for."""
+        names = [str(name) for name in self.feature_names]
+        tails = [name.split("__", 1)[-1] for name in names]
+        units = {}
+        for position, tail in enumerate(tails):
+            if tail == key or tail.startswith(f"{key}_"):
+                unit = next(
+                    (group.columns for group in self.groups
+                     if set(self.columns[position].encoded) <= set(group.columns)),
+                    (position,),
+                )
+                units.setdefault((unit, names[position][: -len(tail)]), []).append(
+                    self.feature_names[position]
+                )
+        if len(units) > 1:
+            listed = ", ".join(repr(n) for unit in units.values() for n in unit[:3])
+            raise ValueError(
+                f"The name {key!r} in mutability stands for several columns "
+                f"({listed}, ...); use their own names."
+            )
+        return next(iter(units.values()), [])
+
+    def constraints(self, rules):
+        """Translate rules in raw units to `Constraints` on the model input.
+
+        Parameters
+        ----------
+        rules : list of Rule
+
+        Returns
+        -------
+        constraints : Constraints
+        """
+        size = int(np.prod(self.input_shape))
+        lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+        words = np.full(size, "none", dtype=object)
+        self._bound_numbers(rules, lower, upper)
+        for column, rule in zip(self.columns, rules, strict=True):
+            positions = list(column.encoded)
+            words[positions] = rule.word
+            if column.categories is not None:
+                allowed = [column.categories.index(c) for c in rule.categories]
+                lower[positions] = column.codes.min(0)
+                upper[positions] = column.codes[allowed].max(0)
+                if len(positions) == 1:
+                    lower[positions] = column.codes[allowed].min(0)
+        falls = self._sign < 0
+        words[falls] = [flip(word) for word in words[falls]]
+        lower[self._binary] = np.maximum(lower[self._binary], 0.0)
+        upper[self._binary] = np.minimum(upper[self._binary], 1.0)
+        return Constraints.from_arrays(
+            lower,
+            upper,
+            words,
+            self.input_shape,
+            groups=self.groups,
+            step=self._step,
+            origin=self._origin,
+        )
+
+    def _bound_numbers(self, rules, lower, upper):
+        """Encode the raw bounds of all numeric columns in two rows."""
+        numeric = self._numeric
+        if not numeric:
+            return
+        low = np.array([rules[i].low for i in numeric])
+        high = np.array([rules[i].high for i in numeric])
+        ends = self._probe(numeric, np.stack([low, high]))
+        for k, i in enumerate(numeric):
+            (position,) = self.columns[i].encoded
+            open_end = np.inf * self._sign[position]
+            first = ends[0, position] if np.isfinite(low[k]) else -open_end
+            last = ends[1, position] if np.isfinite(high[k]) else open_end
+            lower[position], upper[position] = min(first, last), max(first, last)
+
+    @property
+    def _numeric(self):
+        """Positions of the numeric raw columns that reach the model."""
+        return [
+            i for i, c in enumerate(self.columns) if c.categories is None and c.encoded
+        ]
+
+    def _probe(self, positions, values):
+        """Encode rows that hold `values` in the numeric columns `positions`."""
+        table = repeat(self._template, len(values))
+        table = write(
+            table,
+            {
+                position: (np.isfinite(values[:, k]), finite(values[:, k]))
+                for k, position in enumerate(positions)
+            },
+            keep_dtype=False,
+        )
+        encoded = _transformers.apply(self.transformer, table).astype(np.float32)
+        return encoded.reshape(len(values), -1)
+
+    # ------------------------------------------------------------------- learning
+
+    def _read_columns(self, X, learn):
+        """Find out for every raw column where it went and what it can be."""
+        n_raw = len(self.feature_names)
+        if self.transformer is None:
+            origins, known = [(i,) for i in range(n_raw)], {}
+            self.input_shape = self.raw_shape
+        else:
+            origins = _transformers.sources(self.transformer, n_raw)
+            known = _transformers.categories(self.transformer, n_raw)
+            self.input_shape = (len(origins),)
+        self.encoded_names = self._name_outputs(len(origins))
+        mixed = [columns for columns in origins if len(columns) != 1]
+        if mixed:
+            names = [self.feature_names[i] for i in mixed[0][:5]]
+            raise ValueError(
+                f"The preprocessor mixes the columns {names} in one output, so that "
+                "counterfactuals cannot be given in raw columns."
+            )
+        self._owner = np.array([columns[0] for columns in origins])
+        outputs = {i: [] for i in range(n_raw)}
+        for position, owner in enumerate(self._owner):
+            outputs[owner].append(position)
+        self.columns = [
+            self._describe(X, i, tuple(outputs[i]), known.get(i)) for i in range(n_raw)
+        ]
+        self._observe(X, learn)
+        self._measure_numbers()
+        self._add_codes()
+        self.groups = self._category_groups() + (
+            self._found_groups(X) if learn and len(self.raw_shape) == 1 else ()
+        )
+
+    def _name_outputs(self, size):
+        if self.transformer is None:
+            names = self.feature_names
+        elif hasattr(self.transformer, "get_feature_names_out"):
+            try:
+                names = self.transformer.get_feature_names_out()
+            except (AttributeError, ValueError):  # a step without names
+                names = [f"x{i}" for i in range(size)]
+        else:
+            names = [f"x{i}" for i in range(size)]
+        out = np.empty(size, dtype=object)
+        out[:] = list(names)
+        return out.reshape(self.input_shape)
+
+    def _describe(self, X, position, encoded, known):
+        """Read the type of one raw column."""
+        name = self.feature_names[position]
+        values = get(X, position)
+        if known is not None:
+            order = known[1] or bool(getattr(values.dtype, "ordered", False))
+            return RawColumn(name, encoded, known[0], ordered=order)
+        if encoded and is_category(values) and values.dtype != bool:
+            raise ValueError(
+                f"Column {name!r} holds categories (type {values.dtype}), but the "
+                "preprocessor hands it on as a number; encode it, or use "
+                "preprocessor='auto'."
+            )
+        if len(encoded) > 1:
+            raise ValueError(
+                f"The numeric column {name!r} feeds {len(encoded)} columns of the "
+                "model input, so that a change of one cannot be led back to it; let "
+                "one transformer handle it."
+            )
+        integer = pd.api.types.is_integer_dtype(values.dtype)
+        if values.dtype == object and encoded:
+            numbers = to_numbers(values, name)
+            integer = all(isinstance(v, (int, np.integer)) for v in values)
+            integer = integer and bool(np.isfinite(numbers).all())
+        return RawColumn(name, encoded, integer=bool(integer))
+
+    def _observe(self, X, learn):
+        """Observed ranges, and 0/1 columns, which count as integers."""
+        n_raw = len(self.feature_names)
+        low, high = np.full(n_raw, -np.inf), np.full(n_raw, np.inf)
+        self._binary = []
+        if learn:
+            numbers, numeric = self.numbers(X), self._numeric
+            low[numeric] = np.nanmin(numbers[:, numeric], axis=0)
+            high[numeric] = np.nanmax(numbers[:, numeric], axis=0)
+            values = numbers[:, numeric]
+            binary = ((values == 0) | (values == 1) | np.isnan(values)).all(0)
+            for i in np.array(numeric, dtype=int)[binary]:
+                self.columns[i] = self.columns[i]._replace(integer=True)
+                self._binary += self.columns[i].encoded
+        self.observed = low, high
+
+    def _measure_numbers(self):
+        """Direction and lattice of each numeric column, by probing at three points."""
+        size = int(np.prod(self.input_shape))
+        self._sign, self._step = np.ones(size), np.zeros(size)
+        self._origin = np.zeros(size)
+        numeric = self._numeric
+        if self.transformer is None:
+            for i in numeric:
+                self._step[i] = float(self.columns[i].integer)
+            return
+        if not numeric:
+            return
+        low, high = (end[numeric] for end in self.observed)
+        base = self.numbers(self._template)[0, numeric]
+        start = np.where(np.isfinite(low), low, np.where(np.isnan(base), 0.0, base))
+        start = np.round(start)
+        width = np.where(np.isfinite(high - low) & (high > low), high - low, 2.0)
+        width = np.maximum(2.0, 2.0 * np.ceil(width / 2.0))
+        points = np.stack([start, start + width / 2, start + width])
+        ends = self._probe(numeric, points)
+        for k, i in enumerate(numeric):
+            (position,) = self.columns[i].encoded
+            first, middle, last = (float(v) for v in ends[:, position])
+            self._sign[position] = -1.0 if last < first else 1.0
+            step = abs(last - first) / width[k]
+            straight = np.isclose(middle - first, last - middle, rtol=1e-3)
+            if self.columns[i].integer and straight and step > 1e-4:
+                self._step[position], self._origin[position] = step, first
+
+    def _add_codes(self):
+        """Encoded values of every category, by encoding a row for each."""
+        category = [
+            i for i, c in enumerate(self.columns) if c.categories and c.encoded
+        ]
+        if not category:
+            return
+        n_rows = max(len(self.columns[i].categories) for i in category)
+        table = write(
+            repeat(self._template, n_rows),
+            {
+                i: (
+                    np.ones(n_rows, bool),
+                    pick(
+                        self.columns[i].categories,
+                        np.arange(n_rows) % len(self.columns[i].categories),
+                    ),
+                )
+                for i in category
+            },
+        )
+        encoded = _transformers.apply(self.transformer, table)
+        for i in category:
+            column = self.columns[i]
+            codes = encoded[: len(column.categories), list(column.encoded)]
+            codes = codes.astype(np.float32).astype(float)
+            self.columns[i] = self._with_codes(column, codes)
+
+    def _with_codes(self, column, codes):
+        if codes.shape[1] > 1:
+            return column._replace(codes=codes)
+        (position,) = column.encoded
+        gaps = np.diff(np.unique(codes))
+        if len(gaps) and not np.allclose(gaps, gaps[0], rtol=1e-3):
+            raise ValueError(
+                f"The categories of column {column.name!r} are encoded as unevenly "
+                "spaced numbers; one-hot or ordinal encode it."
+            )
+        self._step[position] = gaps[0] if len(gaps) else 0.0
+        self._origin[position] = codes.min()
+        rising = len(gaps) and codes[-1, 0] < codes[0, 0]
+        self._sign[position] = -1.0 if rising else 1.0
+        return column._replace(codes=codes)
+
+    def _category_groups(self):
+        """One-hot blocks of categorical columns, in category order."""
+        groups = []
+        for column in self.columns:
+            if column.codes is None or len(column.encoded) < 2:
+                continue
+            on = column.codes > column.codes.min(0)
+            if (on.sum(1) > 1).any():
+                raise ValueError(
+                    f"The categories of column {column.name!r} switch on several "
+                    "columns each; one-hot or ordinal encode it."
+                )
+            baseline = bool((on.sum(1) == 0).any())
+            groups.append(Group(tuple(column.encoded), column.ordered, baseline))
+        return tuple(groups)
+
+    def _found_groups(self, X):
+        """Neighbouring 0/1 columns that sum to 1 in every training row."""
+        plain = [set(c.encoded) <= set(self._binary) and c.encoded for c in self.columns]
+        if len(self._binary) < 2:
+            return ()
+        numbers = np.nan_to_num(self.numbers(X))
+        groups, i = [], 0
+        while i < len(plain):
+            total, j = np.zeros(len(numbers)), i
+            while j < len(plain) and plain[j] and not total.min() == 1:
+                total = total + numbers[:, j]
+                if total.max() > 1:
+                    break
+                j += 1
+            if j - i >= 2 and total.min() == 1 and total.max() == 1:
+                block = tuple(self.columns[k].encoded[0] for k in range(i, j))
+                groups.append(Group(block))
+                self._step[list(block)] = 0.0
+                i = j
+            else:
+                i += 1
+        return tuple(groups)
+
+    def _check_round_trip(self, X):
+        """Decode what was encoded; a lossy step shows here."""
+        if self.transformer is None:
+            return
+        raw = self.numbers(X)
+        back = self._inverse(_transformers.apply(self.transformer, X))
+        scale = np.nanmax(np.abs(raw), axis=0, initial=0.0) + 1e-12
+        with np.errstate(invalid="ignore"):
+            wrong = np.abs(back - raw) > 1e-4 * scale
+        for position in np.flatnonzero(wrong.any(0)):
+            if self.columns[position].categories is None:
+                name = self.feature_names[position]
+                raise ValueError(
+                    f"The preprocessor loses information about column {name!r}: "
+                    "decoding what it encodes gives another value. Remove the step "
+                    "that clips, bins or rounds it, or use preprocessor='auto'."
+                )
+
+
+def dense(X):
+    """Sparse matrices as arrays; all else as it is."""
+    return X.toarray() if sparse.issparse(X) else X
+
+
+def get(table, position):
+    """One raw column as a Series or an array."""
+    if hasattr(table, "iloc"):
+        return table.iloc[:, position]
+    return table.reshape(len(table), -1)[:, position]
+
+
+def pick(categories, index):
+    """Categories by index, as an object array."""
+    values = np.empty(len(categories), dtype=object)
+    values[:] = categories
+    return values[index]
+
+
+def finite(values):
+    """Only the finite values."""
+    return values[np.isfinite(values)]
+
+
+def flip(word):
+    """Mutability of a column whose encoding runs the other way."""
+    return {"increase": "decrease", "decrease": "increase"}.get(word, word)
+
+
+def repeat(template, n):
+    """Table of `n` copies of the template row."""
+    if hasattr(template, "iloc"):
+        return template.iloc[np.zeros(n, dtype=int)].reset_index(drop=True)
+    return np.repeat(template, n, axis=0)
+
+
+def clip(value, raw, rules):
+    """Keep decoded numbers inside the raw bounds; the factual is always inside."""
+    low = np.array([rule.low for rule in rules])
+    high = np.array([rule.high for rule in rules])
+    floor = np.where(np.isnan(raw), low, np.fmin(low, raw))
+    ceiling = np.where(np.isnan(raw), high, np.fmax(high, raw))
+    words = np.array([rule.word for rule in rules])
+    floor = np.where((words == "increase") & ~np.isnan(raw), raw, floor)
+    ceiling = np.where((words == "decrease") & ~np.isnan(raw), raw, ceiling)
+    return np.clip(value, floor, ceiling)
+
+
+def write(table, changes, keep_dtype=True):
+    """Copy of a table with new values: position -> (rows as mask, values)."""
+    if hasattr(table, "iloc"):
+        out = table.copy()
+        for position, (rows, values) in changes.items():
+            series = table.iloc[:, position]
+            out.isetitem(position, write_series(series, rows, values, keep_dtype))
+        return out
+    out = table.copy()
+    if not keep_dtype and out.dtype.kind in "biu":
+        out = out.astype(float)
+    flat = out.reshape(len(out), -1)
+    for position, (rows, values) in changes.items():
+        flat[rows, position] = values
+    return flat.reshape(table.shape)
+
+
+def write_series(series, rows, values, keep_dtype):
+    """One column with new values in its own type."""
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        codes = series.cat.codes.to_numpy().copy()
+        codes[rows] = dtype.categories.get_indexer(values)
+        new = pd.Categorical.from_codes(codes, dtype=dtype)
+        return pd.Series(new, index=series.index, name=series.name)
+    if not keep_dtype and not pd.api.types.is_bool_dtype(dtype):
+        dtype = object if dtype == object else float
+        series = series.astype(dtype)
+    if dtype == object:
+        values = like_objects(values, series)
+    elif pd.api.types.is_integer_dtype(dtype):
+        info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+        values = np.clip(np.round(values), info.min, info.max).astype(np.int64)
+    out = series.copy()
+    out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
+    return out
+
+
+def like_objects(values, series):
+    """New values of an object column, as the kind of object it holds."""
+    first = series.dropna().iloc[:1].tolist()
+    if isinstance(first[0] if first else None, str):
+        values = [v if isinstance(v, str) else f"{v:g}" for v in values]
+    elif first and isinstance(first[0], (int, np.integer)):
+        values = [v if isinstance(v, bool) else int(round(v)) for v in values]
+    return np.array([*values, None], dtype=object)[:-1]

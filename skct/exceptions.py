@@ -1,0 +1,26 @@
+"""Warnings that name what happened, how often, and what to change."""
+
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = [
+    "ConstraintWarning",
+    "DivergenceWarning",
+    "ImputationWarning",
+    "SearchWarning",
+]
+
+
+class SearchWarning(ConvergenceWarning):
+    """Counterfactuals were not needed, or were not found, for some rows."""
+
+
+class ConstraintWarning(UserWarning):
+    """A factual lies outside its domain; it keeps its value."""
+
+
+class ImputationWarning(UserWarning):
+    """The training table had missing values, which were imputed."""
+
+
+class DivergenceWarning(ConvergenceWarning):
+    """Training met a loss or weight that is not finite and stopped early."""

@@ -1,0 +1,561 @@
+"""`CounterfactualNet`: skorch's training loop with counterfactuals in it."""
+
+import math
+import time
+import warnings
+from inspect import Parameter, signature
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+from skorch.utils import data_from_dataset, to_tensor
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+
+from . import losses
+from ._search import evaluation_mode, search
+from ._validation import check_n_counterfactuals, check_option, check_real
+from .constraints import Constraints
+from .exceptions import DivergenceWarning
+from .generators import make_generator
+from .module import MLP
+
+__all__ = ["BatchLoader", "CounterfactualNet"]
+
+TERMS = ("classification", "divergence", "adversarial", "ridge")
+
+
+class BatchLoader(DataLoader):
+    """`DataLoader` that slices whole batches: same rows, same order, same seeds.
+
+    The ordinary loader collects a batch row by row in Python, which takes longer than
+    the training step of a small network.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Has to accept a list of indices, as skorch's does.
+    batch_size : int, default=1
+    shuffle, drop_last : bool, default=False
+    generator : torch.Generator, optional
+    sampler : Sampler, optional
+    **kwargs
+        As in `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size=1,
+        shuffle=False,
+        drop_last=False,
+        generator=None,
+        sampler=None,
+        **kwargs,
+    ):
+        if sampler is None and shuffle:
+            sampler = RandomSampler(dataset, generator=generator)
+        elif sampler is None:
+            sampler = SequentialSampler(dataset)
+        batches = BatchSampler(sampler, batch_size, drop_last)
+        super().__init__(
+            dataset, batch_size=None, sampler=batches, generator=generator, **kwargs
+        )
+
+
+class Pairs(NamedTuple):
+    """Counterfactuals of one epoch with their rows and neighbours."""
+
+    nascent: Tensor
+    label: Tensor
+    counterfactual: Tensor
+    neighbour: Tensor
+    target: Tensor
+    mature: Tensor
+
+
+class LossNotFinite(Exception):
+    """Training met a loss or a weight that is not finite."""
+
+
+class LogProbability(nn.Module):
+    """Logits of a module that returns probabilities: their logarithm."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        """Logarithm of the wrapped module's output."""
+        probability = self.module(x)
+        return torch.log(probability + torch.finfo(probability.dtype).eps)
+
+
+class CounterfactualNet(NeuralNetClassifier):
+    """skorch net trained on the counterfactual training objective.
+
+    Works on arrays: model input X and class indices y. Preprocessing, labels and names
+    belong to `CounterfactualTrainingClassifier`.
+
+    Parameters
+    ----------
+    module : torch module class or instance, default=MLP
+        Maps a batch to logits of shape (n, n_classes). Arguments called
+        `n_features_in` and `n_classes` are filled in.
+    criterion : class, default=torch.nn.CrossEntropyLoss
+        ``torch.nn.NLLLoss`` says that the module returns probabilities, as in skorch.
+    optimizer : class, default=torch.optim.Adam
+    lr : float, default=1e-3
+    max_epochs : int, default=100
+    batch_size : int, default=128
+    objective : {"paper"}, default="paper"
+        Eq. 2 of [1]_.
+    generator : str or BaseGenerator, default="eccco"
+        Search of the counterfactuals.
+    constraints : Constraints or None, default=None
+        In model-input units; None: unbounded.
+    lambda_div, lambda_adv, lambda_reg : float, default=0.5, 0.25, 0.25
+        Weights of divergence, adversarial loss and ridge. All zero: plain training.
+    n_counterfactuals : float or int, default=0.3
+        Share (float in (0, 1]) or number (int >= 1) of training rows per epoch.
+    burn_in : float, default=0.0
+        Share of `max_epochs` that is trained plainly first.
+    epsilon : float, default=0.3
+        Max-norm radius of nascent counterfactuals, in model-input units.
+    random_state : int or None, default=None
+        Seed of rows, targets and neighbours; None: drawn from torch's global state,
+        which also governs initial weights and shuffling, as in skorch.
+    train_split, verbose, **kwargs
+        As in `skorch.NeuralNetClassifier`; `train_split` is None, `verbose` 0 and
+        shuffling on by default.
+
+    Notes
+    -----
+    Once an epoch, counterfactuals of a sample of the training rows are searched with
+    the current weights and shared out over the mini-batches. The terms on them are
+    computed in eval mode: energies are those of the model that is used later, and
+    batch-norm statistics see observed rows only.
+
+    References
+    ----------
+    .. [1] Altmeyer et al., "Counterfactual Training: Teaching Models Plausible and
+       Actionable Explanations", 2026.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skct import CounterfactualNet
+    >>> X = np.random.default_rng(0).normal(size=(50, 2)).astype("float32")
+    >>> _ = torch.manual_seed(0)
+    >>> net = CounterfactualNet(max_epochs=3).fit(X, (X[:, 0] > 0).astype(int))
+    >>> net.predict(X).shape
+    (50,)
+    """
+
+    prefixes_ = [*NeuralNetClassifier.prefixes_, "generator"]
+
+    def __init__(
+        self,
+        module=MLP,
+        *args,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        max_epochs=100,
+        train_split=None,
+        iterator_train=BatchLoader,
+        iterator_train__shuffle=True,
+        verbose=0,
+        objective="paper",
+        generator="eccco",
+        constraints=None,
+        lambda_div=0.5,
+        lambda_adv=0.25,
+        lambda_reg=0.25,
+        n_counterfactuals=0.3,
+        burn_in=0.0,
+        epsilon=0.3,
+        random_state=None,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            *args,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            train_split=train_split,
+            iterator_train=iterator_train,
+            iterator_train__shuffle=iterator_train__shuffle,
+            verbose=verbose,
+            **kwargs,
+        )
+        self.objective = objective
+        self.generator = generator
+        self.constraints = constraints
+        self.lambda_div = lambda_div
+        self.lambda_adv = lambda_adv
+        self.lambda_reg = lambda_reg
+        self.n_counterfactuals = n_counterfactuals
+        self.burn_in = burn_in
+        self.epsilon = epsilon
+        self.random_state = random_state
+
+    # --------------------------------------------------------------- preparation
+
+    def fit(self, X, y, **fit_params):
+        """Train from new weights (or go on, with ``warm_start=True``).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, *features)
+        y : array-like of shape (n,)
+            Class indices 0 ... n_classes - 1.
+
+        Returns
+        -------
+        self : CounterfactualNet
+        """
+        self.look_at(X, y)
+        return super().fit(X, y, **fit_params)
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        """Go on training for `max_epochs`; shapes as in `fit`."""
+        self.look_at(X, y)
+        return super().partial_fit(X, y, classes=classes, **fit_params)
+
+    def train_epochs(self, X, y, epochs):
+        """Go on for a number of epochs; an interrupt leaves a usable net."""
+        self.epochs_to_go_ = epochs
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y, epochs=epochs)
+        except KeyboardInterrupt:
+            pass
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def look_at(self, X, y):
+        """Learn the shape of one row and the number of classes from the data."""
+        self.check_parameters()
+        if not hasattr(X, "shape"):  # a Dataset: look at its first row
+            X, y = np.asarray(X[0][0])[None], data_from_dataset(X)[1]
+        self.input_shape_ = tuple(X.shape[1:])
+        if self.classes is not None:
+            self.n_classes_ = len(self.classes)
+        else:
+            known = getattr(self, "n_classes_", 2)
+            self.n_classes_ = max(known, int(np.max(np.asarray(y))) + 1)
+
+    def check_parameters(self):
+        """Raise a ValueError that names the first parameter out of range."""
+        check_option(self, "objective", ("paper",))
+        for name in ("lambda_div", "lambda_adv", "lambda_reg"):
+            check_real(self, name, low=0)
+        check_real(self, "burn_in", low=0, high=1)
+        check_real(self, "epsilon", low=0)
+        check_n_counterfactuals(self)
+        make_generator(self.generator).check()
+
+    def initialize_virtual_params(self):
+        """Let `set_params(generator__...)` work on an initialised net."""
+        super().initialize_virtual_params()
+        self._register_virtual_param("generator__*")
+
+    def initialize_module(self):
+        """Build the module; fill in the sizes that it asks for."""
+        kwargs = self.get_params_for("module")
+        if not isinstance(self.module, nn.Module):
+            kwargs = {**self.sizes_wanted(self.module), **kwargs}
+        self.module_ = self.initialized_instance(self.module, kwargs)
+        return self
+
+    def sizes_wanted(self, module):
+        """Arguments that `module` accepts out of n_features_in and n_classes."""
+        if not hasattr(self, "input_shape_"):
+            return {}
+        shape = self.input_shape_
+        sizes = {
+            "n_features_in": shape[0] if len(shape) == 1 else shape,
+            "n_classes": self.n_classes_,
+        }
+        accepted = signature(module).parameters.values()
+        names = {p.name for p in accepted if p.kind is not Parameter.VAR_KEYWORD}
+        return {name: size for name, size in sizes.items() if name in names}
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Prepare generator, constraints and seed before the first epoch."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        self.check_logits(X)
+        params = self.get_params_for("generator")
+        self.generator_ = make_generator(self.generator).set_params(**params).check()
+        constraints = self.constraints or Constraints.unbounded(self.input_shape_)
+        self.constraints_ = constraints.to(self.device)
+        if not self.is_plain:
+            self.generator_.fit(*self.training_data(self.get_dataset(X, y)))
+        if self.random_state is not None:
+            self.seed_ = self.random_state
+        elif not hasattr(self, "seed_") and not self.is_plain:
+            self.seed_ = int(torch.randint(2**31 - 1, ()))
+
+    def check_logits(self, X):
+        """Raise a ValueError unless the module returns one logit per class."""
+        first = X[:2] if hasattr(X, "shape") else np.asarray(X[0][0])[None]
+        with torch.no_grad(), evaluation_mode(self.module_):
+            logits = self.logits(to_tensor(np.asarray(first), device=self.device))
+        given = tuple(getattr(logits, "shape", ()))
+        if given != (len(first), self.n_classes_):
+            raise ValueError(
+                f"The module returned logits of shape {given} for {len(first)} rows "
+                f"and {self.n_classes_} classes; counterfactual training needs one "
+                "logit per class, two columns for binary data."
+            )
+
+    def training_data(self, dataset):
+        """Rows and class indices of a dataset, as tensors on the device."""
+        X, y = data_from_dataset(dataset)
+        X = to_tensor(np.asarray(X), device=self.device)
+        return X, to_tensor(np.asarray(y), device=self.device).long()
+
+    @property
+    def is_plain(self):
+        """Whether all weights are zero, so that no counterfactual is needed."""
+        return not (self.lambda_div or self.lambda_adv or self.lambda_reg)
+
+    def logits(self, x):
+        """Logits of a batch, whatever the criterion makes of them."""
+        output = self.infer(x)
+        if isinstance(self.criterion_, nn.NLLLoss):
+            return torch.log(output + torch.finfo(output.dtype).eps)
+        return output
+
+    def logit_module(self):
+        """Module from model input to logits, in eval mode."""
+        module = self.module_
+        if isinstance(self.criterion_, nn.NLLLoss):
+            module = LogProbability(module)
+        return module.eval()
+
+    # ------------------------------------------------------------------ the loop
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train; on a loss that is not finite stop and keep the last good weights."""
+        try:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        except LossNotFinite:
+            self.module_.load_state_dict(self.last_good_)
+            self._initialize_optimizer()
+            if self.history:
+                self.history.pop()
+            warnings.warn(
+                f"The loss was no longer finite in epoch {len(self.history) + 1}; "
+                f"training stopped, and the weights after epoch {len(self.history)} "
+                "are kept. Lower the learning rate (lr), raise lambda_reg, lower "
+                "lambda_div, or scale the inputs.",
+                DivergenceWarning,
+                stacklevel=2,
+            )
+            return self
+        finally:
+            vars(self).pop("last_good_", None)
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Make counterfactuals, then run skorch's epoch on them and the batches."""
+        if not training:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            return
+        self.last_good_ = {
+            name: value.clone() for name, value in self.module_.state_dict().items()
+        }
+        if self.counterfactuals_due():
+            self.run_counterfactual_epoch(iterator, prefix, **fit_params)
+        else:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+        if not all(p.isfinite().all() for p in self.module_.parameters()):
+            raise LossNotFinite
+
+    def run_counterfactual_epoch(self, iterator, prefix, **fit_params):
+        """One epoch on the full objective, with its parts in the history."""
+        started = time.perf_counter()
+        pairs = self.make_pairs(*self.training_data(iterator.dataset))
+        searched = time.perf_counter()
+        chunks = iter(split(pairs, len(iterator)))
+        parts = []
+
+        def step_fn(batch, **params):
+            step = self.train_step(batch, counterfactuals=next(chunks, None), **params)
+            if "parts" in step:
+                parts.append(step.pop("parts"))
+            return step
+
+        super().run_single_epoch(iterator, True, prefix, step_fn, **fit_params)
+        if parts:
+            means = torch.tensor(parts, dtype=torch.float64).mean(0).tolist()
+            for name, value in zip(TERMS, means, strict=True):
+                self.history.record(name, value)
+        self.history.record("search_seconds", searched - started)
+        self.history.record("update_seconds", time.perf_counter() - searched)
+
+    def counterfactuals_due(self):
+        """Whether this epoch trains on counterfactuals: not plain, burn-in over."""
+        return not self.is_plain and len(self.history) > round(
+            self.burn_in * self.max_epochs
+        )
+
+    def train_step_single(self, batch, counterfactuals=None, **fit_params):
+        """Gradient of one batch and, where there are any, its counterfactuals."""
+        if counterfactuals is None:
+            step = super().train_step_single(batch, **fit_params)
+            self.check_finite(step["loss"])
+            return step
+        self._set_training(True)
+        X, y = batch
+        y_pred = self.infer(X, **fit_params)
+        classification = self.get_loss(y_pred, y, X=X, training=True)
+        terms = self.objective_terms(classification, counterfactuals)
+        self.check_finite(terms.total)
+        terms.total.backward()
+        parts = [float(term.detach()) for term in terms[1:]]
+        return {"loss": terms.total, "y_pred": y_pred, "parts": parts}
+
+    @staticmethod
+    def check_finite(loss):
+        """Stop before a loss that is not finite reaches the weights."""
+        if not math.isfinite(loss.item()):
+            raise LossNotFinite
+
+    # ------------------------------------------------------- the method of the paper
+
+    def make_pairs(self, X, y):
+        """Search counterfactuals of a sample of the training rows (Sec. III-A).
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, *features)
+        y : int64 Tensor of shape (n,)
+
+        Returns
+        -------
+        pairs : Pairs
+        """
+        rng = self.epoch_generator()
+        rows = torch.randperm(len(X), generator=rng)[: self.n_rows(len(X))]
+        factual, label = X[rows], y[rows]
+        with torch.no_grad(), evaluation_mode(self.module_):
+            predicted = self.logits(factual).argmax(1)
+        target = draw_targets(predicted, y, rng)
+        with evaluation_mode(self.module_):
+            result = search(
+                self.logits,
+                factual,
+                target,
+                self.generator_,
+                self.constraints_,
+                epsilon=self.epsilon,
+            )
+        neighbour = X[draw_neighbours(target, y, rng)]
+        self.history.record("mature", float(result.mature.float().mean()))
+        self.history.record("n_iter", float(result.n_iter.float().mean()))
+        return Pairs(
+            result.nascent,
+            self.adversarial_target(label, predicted),
+            result.counterfactual,
+            self.constraints_.protect(neighbour, result.counterfactual),
+            target,
+            result.mature,
+        )
+
+    def epoch_generator(self):
+        """Random numbers of this epoch: a function of seed and epoch only."""
+        seeds = np.random.SeedSequence([self.seed_, len(self.history)])
+        return torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
+
+    def n_rows(self, n):
+        """Number of counterfactuals per epoch."""
+        share = self.n_counterfactuals
+        wanted = round(share * n) if isinstance(share, float) else share
+        return min(max(int(wanted), 1), n)
+
+    def objective_terms(self, classification, pairs):
+        """Eq. 2 on one chunk: all its energies from one forward pass in eval mode."""
+        n = len(pairs.target)
+        packed = torch.cat([pairs.nascent, pairs.counterfactual, pairs.neighbour])
+        with evaluation_mode(self.module_):
+            output = self.infer(packed)
+        adversarial = self.get_loss(output[:n], pairs.label, training=True)
+        if isinstance(self.criterion_, nn.NLLLoss):
+            output = torch.log(output + torch.finfo(output.dtype).eps)
+        divergence, ridge = self.pair_terms(
+            losses.energy(output[2 * n :], pairs.target),
+            losses.energy(output[n : 2 * n], pairs.target),
+            pairs.mature,
+        )
+        return losses.counterfactual_loss(
+            classification,
+            adversarial,
+            divergence,
+            ridge,
+            lambda_div=self.lambda_div,
+            lambda_adv=self.lambda_adv,
+            lambda_reg=self.lambda_reg,
+        )
+
+    def adversarial_target(self, y_true, y_predicted):
+        """Label of the nascent counterfactuals; meant to be overridden.
+
+        Parameters
+        ----------
+        y_true, y_predicted : int64 Tensor of shape (n,)
+            Ground truth, and prediction at the start of the epoch, of the factuals.
+
+        Returns
+        -------
+        label : int64 Tensor of shape (n,)
+            The ground truth, as the second version of the paper has it.
+        """
+        return y_true
+
+    def pair_terms(self, energy_neighbour, energy_counterfactual, mature):
+        """Divergence and ridge of each pair, Eq. 3 and 4; meant to be overridden.
+
+        Parameters
+        ----------
+        energy_neighbour, energy_counterfactual : Tensor of shape (n,)
+        mature : bool Tensor of shape (n,)
+
+        Returns
+        -------
+        divergence, ridge : Tensor of shape (n,)
+        """
+        return (
+            losses.divergence(energy_neighbour, energy_counterfactual, mature),
+            losses.ridge(energy_neighbour, energy_counterfactual, mature),
+        )
+
+
+def split(pairs, n_chunks):
+    """Near-equal consecutive chunks; None for an empty one."""
+    columns = [torch.tensor_split(column, n_chunks) for column in pairs]
+    chunks = [Pairs(*chunk) for chunk in zip(*columns, strict=True)]
+    return [chunk if len(chunk.target) else None for chunk in chunks]
+
+
+def draw_targets(predicted, y, rng):
+    """Draw a class uniformly among those of `y` other than the predicted one."""
+    classes = torch.unique(y).cpu()
+    allowed = classes[None, :] != predicted.cpu()[:, None]
+    draws = torch.multinomial(allowed.float(), 1, generator=rng).squeeze(1)
+    return classes[draws].to(predicted.device)
+
+
+def draw_neighbours(target, y, rng):
+    """Draw for each target the index of one training row of that class."""
+    order = torch.argsort(y, stable=True)
+    counts = torch.bincount(y, minlength=int(target.max()) + 1)
+    starts = counts.cumsum(0) - counts
+    share = torch.rand(len(target), generator=rng).to(target.device)
+    offset = (share * counts[target]).long().clamp(max=counts[target] - 1)
+    return order[starts[target] + offset]

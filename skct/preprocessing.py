@@ -1,0 +1,287 @@
+"""`TableEncoder`: the "auto" preprocessing of raw, mixed tables."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .exceptions import ImputationWarning
+
+__all__ = ["TableEncoder"]
+
+MAX_CATEGORIES = 1000
+
+
+class NumericColumn(NamedTuple):
+    """A number: ``(value - mean) / scale``, `fill` where it is missing."""
+
+    name: object
+    mean: float
+    scale: float
+    fill: float
+
+    width = 1
+
+    def encode(self, values):
+        """One encoded column of shape (n, 1)."""
+        values = to_numbers(values, self.name)
+        values = np.where(np.isnan(values), self.fill, values)
+        return ((values - self.mean) / self.scale)[:, None]
+
+    def feature_names(self):
+        """The column keeps its name."""
+        return [str(self.name)]
+
+
+class CategoryColumn(NamedTuple):
+    """A category: one 0/1 column per value seen in training."""
+
+    name: object
+    categories: tuple
+    ordered: bool
+    fill: int
+
+    @property
+    def width(self):
+        """Number of encoded columns."""
+        return len(self.categories)
+
+    def encode(self, values):
+        """One-hot block of shape (n, n_categories); unknown values are all zero."""
+        values = np.asarray(values, dtype=object)
+        codes = pd.Index(self.categories, dtype=object).get_indexer(values)
+        codes = np.where(pd.isna(values), self.fill, codes)
+        return (codes[:, None] == np.arange(self.width)).astype(float)
+
+    def feature_names(self):
+        """The column's name and the category, joined as scikit-learn does it."""
+        return [f"{self.name}_{category}" for category in self.categories]
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Turn a raw table into numbers, column by column, in the table's own order.
+
+    Numeric columns are standardised (0/1 columns stay as they are); string, bool and
+    categorical columns are one-hot encoded; missing values take the median or the
+    most frequent category, with one warning in `fit`. Object columns that convert to
+    numbers are numeric.
+
+    Attributes
+    ----------
+    columns_ : list of NumericColumn and CategoryColumn
+        What was learnt, in the order of the table.
+    n_features_in_ : int
+        Number of raw columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skct.preprocessing import TableEncoder
+    >>> table = pd.DataFrame({"age": [20, 40], "sex": ["f", "m"]})
+    >>> TableEncoder().fit_transform(table)
+    array([[-1.,  1.,  0.],
+           [ 1.,  0.,  1.]])
+    """
+
+    def fit(self, X, y=None):
+        """Learn means, scales and categories.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, n_features)
+            Raw table.
+        y : ignored
+
+        Returns
+        -------
+        self : TableEncoder
+
+        Raises
+        ------
+        ValueError
+            For a column without any value, of a type that is neither a number nor a
+            category, or with more than 1,000 categories.
+        """
+        self.columns_, missing = [], []
+        for name, values in iterate_columns(X):
+            n_missing = int(pd.isna(values).sum())
+            if n_missing == len(values):
+                raise ValueError(
+                    f"Column {name!r} holds no value at all; drop it or fill it."
+                )
+            if n_missing:
+                missing.append(f"{name!r} ({n_missing})")
+            self.columns_.append(learn_column(name, values))
+        self.n_features_in_ = len(self.columns_)
+        if missing:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            warnings.warn(
+                f"Missing values in {len(missing)} of {len(self.columns_)} columns "
+                f"were imputed by the median or the most frequent category: {shown}. "
+                "Impute them beforehand, or pass a preprocessor with an imputer, for "
+                "another rule.",
+                ImputationWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def transform(self, X):
+        """Encode a table.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, n_features)
+
+        Returns
+        -------
+        encoded : ndarray of shape (n, n_encoded), float64
+        """
+        check_is_fitted(self)
+        if isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and self.is_numeric_:
+            mean, scale, fill = (
+                np.array([getattr(column, name) for column in self.columns_])
+                for name in ("mean", "scale", "fill")
+            )
+            values = X.astype(float)
+            return (np.where(np.isnan(values), fill, values) - mean) / scale
+        blocks = [
+            column.encode(values)
+            for column, (_, values) in zip(
+                self.columns_, iterate_columns(X), strict=True
+            )
+        ]
+        return np.concatenate(blocks, axis=1)
+
+    def inverse_numeric(self, encoded):
+        """Raw values of the numeric columns; NaN in place of categories.
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n, n_encoded)
+
+        Returns
+        -------
+        raw : ndarray of shape (n, n_features)
+        """
+        raw = np.full((len(encoded), self.n_features_in_), np.nan)
+        start = 0
+        for position, column in enumerate(self.columns_):
+            if isinstance(column, NumericColumn):
+                raw[:, position] = encoded[:, start] * column.scale + column.mean
+            start += column.width
+        return raw
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the encoded columns."""
+        check_is_fitted(self)
+        names = [name for column in self.columns_ for name in column.feature_names()]
+        return np.asarray(names, dtype=object)
+
+    @property
+    def is_numeric_(self):
+        """Whether all columns are numeric."""
+        return all(isinstance(column, NumericColumn) for column in self.columns_)
+
+    @property
+    def sources_(self):
+        """Raw column of each encoded one."""
+        return [
+            position
+            for position, column in enumerate(self.columns_)
+            for _ in range(column.width)
+        ]
+
+
+def iterate_columns(X):
+    """Yield (name, values) of a frame or an array, column by column."""
+    if hasattr(X, "iloc"):
+        for position, name in enumerate(X.columns):
+            yield name, X.iloc[:, position]
+    else:
+        for position, values in enumerate(np.asarray(X).T):
+            yield position, values
+
+
+def is_category(values):
+    """Whether a raw column is categorical rather than numeric."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
+        return True
+    if pd.api.types.is_numeric_dtype(dtype):
+        return False
+    if dtype == object:
+        present = values[~pd.isna(values)]
+        return pd.api.types.infer_dtype(present, skipna=True) == "boolean" or (
+            not converts_to_numbers(present)
+        )
+    return pd.api.types.is_string_dtype(dtype)
+
+
+def converts_to_numbers(values):
+    """Whether every entry of an object column reads as a number."""
+    try:
+        pd.to_numeric(pd.Series(np.asarray(values, dtype=object)))
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def to_numbers(values, name):
+    """Numeric column as float64, missing values as NaN."""
+    series = pd.Series(values) if not isinstance(values, pd.Series) else values
+    try:
+        if series.dtype == object:
+            series = pd.to_numeric(series)
+        numbers = series.to_numpy(dtype=float, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"Column {name!r} was numeric in training and now holds something that "
+            f"is not a number: {error}. Convert it, or fit again."
+        ) from error
+    if np.isinf(numbers).any():
+        raise ValueError(
+            f"Column {name!r} contains infinity; replace it by a finite number or by "
+            "a missing value."
+        )
+    return numbers
+
+
+def learn_column(name, values):
+    """Describe one raw column."""
+    if is_category(values):
+        return learn_category(name, values)
+    if not (pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object):
+        raise ValueError(
+            f"Column {name!r} has the type {values.dtype}, which is neither a number "
+            "nor a category; convert it (a date to a number of days, say) or drop it."
+        )
+    numbers = to_numbers(values, name)
+    present = numbers[~np.isnan(numbers)]
+    if np.isin(present, (0.0, 1.0)).all():
+        return NumericColumn(name, 0.0, 1.0, float(present.mean() > 0.5))
+    scale = float(present.std())
+    mean = float(present.mean())
+    if not scale > 10 * np.finfo(float).eps * abs(mean):  # constant
+        scale = 1.0
+    return NumericColumn(name, mean, scale, float(np.median(present)))
+
+
+def learn_category(name, values):
+    """Describe one categorical column: declared order where there is one."""
+    dtype = values.dtype
+    counts = pd.Series(np.asarray(values, dtype=object)).dropna().value_counts()
+    if isinstance(dtype, pd.CategoricalDtype):
+        categories = [c for c in dtype.categories if c in counts.index]
+    else:
+        categories = sorted(counts.index, key=lambda c: (str(type(c)), c))
+    if len(categories) > MAX_CATEGORIES:
+        raise ValueError(
+            f"Column {name!r} holds {len(categories):,} different categories; a name "
+            f"or an identifier? Drop it, or group it into at most {MAX_CATEGORIES:,}."
+        )
+    ordered = bool(getattr(dtype, "ordered", False))
+    fill = categories.index(counts.index[0])
+    return CategoryColumn(name, tuple(categories), ordered, fill)
