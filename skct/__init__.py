@@ -4,6 +4,8 @@ from ._search import search
 from ._version import __version__
 from .classifier import CounterfactualTrainingClassifier
 from .constraints import Constraints
+from .explainer import CounterfactualExplainer
+from .explanation import CounterfactualExplanation
 from .generators import BaseGenerator, ECCCoGenerator, GenericGenerator
 from .module import MLP
 from .net import CounterfactualNet
@@ -12,6 +14,8 @@ __all__ = [
     "MLP",
     "BaseGenerator",
     "Constraints",
+    "CounterfactualExplainer",
+    "CounterfactualExplanation",
     "CounterfactualNet",
     "CounterfactualTrainingClassifier",
     "ECCCoGenerator",

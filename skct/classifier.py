@@ -489,7 +489,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         -------
         y : ndarray of shape (n,)
         """
-        return self.classes_[self._logits(X).argmax(1).numpy()]
+        codes = self._logits(X).argmax(1).numpy()
+        return self.classes_[codes]
 
     def _logits(self, X):
         check_is_fitted(self)
@@ -562,7 +563,7 @@ def adopt(net):
     net.__class__ = CounterfactualNet
     vars(net).update({name: getattr(defaults, name) for name in extra})
     net.prefixes_ = [*net.prefixes_, "generator"]
-    net._register_virtual_param("generator__*")
+    net._register_virtual_param(["generator", "generator__*"])
     return net
 
 

@@ -355,15 +355,30 @@ class Constraints:
     def __and__(self, other):
         """Intersection: what both allow."""
         mine = self.step >= other.step
+        taken = {column for group in self.groups for column in group.columns}
+        more = tuple(g for g in other.groups if taken.isdisjoint(g.columns))
         return replace(
             self,
             lower=torch.maximum(self.lower, other.lower),
             upper=torch.minimum(self.upper, other.upper),
             can_increase=self.can_increase & other.can_increase,
             can_decrease=self.can_decrease & other.can_decrease,
-            groups=self.groups + tuple(g for g in other.groups if g not in self.groups),
+            groups=self.groups + more,
             step=torch.where(mine, self.step, other.step),
             origin=torch.where(mine, self.origin, other.origin),
+        )
+
+    def shape_only(self):
+        """Categories and integers without mutability and domain."""
+        free = torch.ones_like(self.can_increase)
+        infinite = torch.full_like(self.lower, torch.inf)
+        lower, upper = -infinite, infinite
+        for group in self.groups:
+            for flat, end in ((lower, self.lower), (upper, self.upper)):
+                columns = list(group.columns)
+                flat.view(-1)[columns] = end.flatten()[columns]
+        return replace(
+            self, lower=lower, upper=upper, can_increase=free, can_decrease=free
         )
 
     def to(self, device):

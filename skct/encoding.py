@@ -65,8 +65,12 @@ class FeatureSpace:
     encoded_names : ndarray of str
         Names of the model-input columns, in the shape of one model input.
     columns : list of RawColumn
+    owner : ndarray of int
+        Raw column of each (flattened) model-input column.
     groups : tuple of Group
         One-hot blocks of the model input.
+    observed : pair of ndarray
+        Observed minimum and maximum of each raw column; infinite where unknown.
 
     Raises
     ------
@@ -347,6 +351,64 @@ class FeatureSpace:
             )
         return next(iter(units.values()), [])
 
+    def rules_from(self, constraints):
+        """Read rules in raw units off constraints on the model input.
+
+        Parameters
+        ----------
+        constraints : Constraints
+
+        Returns
+        -------
+        rules : list of Rule
+        """
+        lower, upper = (
+            end.flatten().numpy() for end in (constraints.lower, constraints.upper)
+        )
+        up, down = (
+            can.flatten().numpy()
+            for can in (constraints.can_increase, constraints.can_decrease)
+        )
+        ends = np.stack([finite_or(lower, 0.0), finite_or(upper, 0.0)])
+        raw = self._inverse(ends.reshape(2, *self.input_shape))
+        rules = []
+        for position, column in enumerate(self.columns):
+            where = list(column.encoded)
+            rises, falls = up[where].any(), down[where].any()
+            allowed, bounds = column.categories, (-np.inf, np.inf)
+            if column.codes is not None:
+                near = column.codes <= upper[where] + 1e-4
+                near &= column.codes >= lower[where] - 1e-4
+                kept = near.all(1)
+                allowed = tuple(c for c, k in zip(allowed, kept, strict=True) if k)
+            elif where:
+                bounds = self._raw_bounds(position, raw, lower[where[0]], upper[where[0]])
+                if self._sign[where[0]] < 0:
+                    rises, falls = falls, rises
+            word = {(1, 1): "both", (1, 0): "increase", (0, 1): "decrease"}.get(
+                (int(rises), int(falls)), "none"
+            )
+            rules.append(Rule(word, *bounds, allowed))
+        return rules
+
+    def _raw_bounds(self, position, raw, lower, upper):
+        """Bounds of one numeric column; integers lose the rounding of float32."""
+        low, high = raw[:, position]
+        if self._sign[self.columns[position].encoded[0]] < 0:
+            low, high, lower, upper = high, low, upper, lower
+        low = low if np.isfinite(lower) else -np.inf
+        high = high if np.isfinite(upper) else np.inf
+        if self.columns[position].integer:
+            low, high = (
+                np.round(end) if np.isfinite(end) else end for end in (low, high)
+            )
+        return low, high
+
+    def outside_categories(self, X, position, allowed):
+        """Rows whose category is not among the allowed ones (missing ones are)."""
+        values = np.asarray(get(X, position), dtype=object)
+        return ~(pd.Series(values).isin(allowed).to_numpy() | pd.isna(values))
+
     def constraints(self, rules):
         """Translate rules in raw units to `Constraints` on the model input.
 
@@ -441,9 +503,9 @@ class FeatureSpace:
                 f"The preprocessor mixes the columns {names} in one output, so that "
                 "counterfactuals cannot be given in raw columns."
             )
-        self._owner = np.array([columns[0] for columns in origins])
+        self.owner = np.array([columns[0] for columns in origins], dtype=int)
         outputs = {i: [] for i in range(n_raw)}
-        for position, owner in enumerate(self._owner):
+        for position, owner in enumerate(self.owner):
             outputs[owner].append(position)
         self.columns = [
             self._describe(X, i, tuple(outputs[i]), known.get(i)) for i in range(n_raw)
@@ -664,6 +726,11 @@ def pick(categories, index):
 def finite(values):
     """Only the finite values."""
     return values[np.isfinite(values)]
+
+
+def finite_or(values, default):
+    """Infinite entries replaced."""
+    return np.where(np.isfinite(values), values, default)
 
 
 def flip(word):

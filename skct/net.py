@@ -263,7 +263,7 @@ class CounterfactualNet(NeuralNetClassifier):
     def initialize_virtual_params(self):
         """Let `set_params(generator__...)` work on an initialised net."""
         super().initialize_virtual_params()
-        self._register_virtual_param("generator__*")
+        self._register_virtual_param(["generator", "generator__*"])
 
     def initialize_module(self):
         """Build the module; fill in the sizes that it asks for."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -140,6 +141,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         encoded : ndarray of shape (n, n_encoded), float64
         """
         check_is_fitted(self)
+        X = X.toarray() if sparse.issparse(X) else X
         if isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and self.is_numeric_:
             mean, scale, fill = (
                 np.array([getattr(column, name) for column in self.columns_])

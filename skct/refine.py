@@ -112,7 +112,7 @@ class Refiner:
             price[:, columns] = price[:, columns].sum(1, keepdim=True)
         moved = price > 0
         use = torch.where(moved, gain / price.clamp(min=1e-12), -torch.inf)
-        order = use.argsort(1, descending=True, stable=True)
+        order = use.argsort(dim=1, descending=True, stable=True)
         rank = torch.empty_like(order).scatter_(
             1, order, torch.arange(order.shape[1], device=x.device).expand_as(order)
         )

@@ -1,0 +1,604 @@
+"""`CounterfactualExplainer`: counterfactuals of a fitted model, in raw units."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import nn
+from tqdm.auto import tqdm
+
+from . import metrics
+from ._search import search
+from ._transformers import is_identity
+from ._validation import (
+    check_integer,
+    check_real,
+    parameter_error,
+    unknown_name,
+    validate_labels,
+    validate_table,
+)
+from .classifier import (
+    CounterfactualTrainingClassifier,
+    batched_logits,
+    label_codes,
+    take,
+)
+from .constraints import Constraints, resolve_position
+from .encoding import FeatureSpace
+from .exceptions import ConstraintWarning, SearchWarning
+from .explanation import CounterfactualExplanation
+from .generators import BaseGenerator, ECCCoGenerator, make_generator
+from .net import LogProbability
+from .refine import refine
+
+__all__ = ["CounterfactualExplainer"]
+
+BATCH_SIZE = 10_000
+
+
+class View(NamedTuple):
+    """Everything an explanation needs, however the model came."""
+
+    module: nn.Module
+    space: FeatureSpace
+    rules: list
+    constraints: Constraints
+    classes: np.ndarray
+    reference: tuple | None
+    generator: BaseGenerator
+
+
+class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """What would have to change for another decision, in raw columns and units.
+
+    Parameters
+    ----------
+    estimator : CounterfactualTrainingClassifier, skorch net, torch module or Pipeline
+        What is explained, or a Pipeline that ends in it, or a `FrozenEstimator` around
+        it. Fitted: used as it is; unfitted: cloned and fitted in `fit`. A torch module
+        counts as fitted and has to return one logit per class.
+    generator : str, BaseGenerator or None, default=None
+        Search; None: the one used in training, with `max_iter` at least 200 and
+        threshold 0.5.
+    mutability, domain : default="inherit"
+        As in `CounterfactualTrainingClassifier`, in the columns and units of the X
+        given here. "inherit": what the classifier was trained with (a net or module:
+        unconstrained).
+    target : label, array-like or None, default=None
+        Default target: one label or one per row; None: the runner-up class of each row.
+    feature_weights : dict, array-like or None, default=None
+        Cost of each raw column (name or position -> weight > 0; unlisted 1).
+    refine : bool, default=True
+        Make answers cheaper and sparser after the search.
+    batch_size : int or None, default=None
+        Rows searched together; None: 10,000.
+    random_state : int, RandomState or None, default=None
+        Seed for fitting an unfitted estimator and for drawing reference rows.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted model; the very object that was passed if it was fitted.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only if X had string column names.
+
+    Notes
+    -----
+    Around a fitted classifier, or a Pipeline that ends in one, `explain` and
+    `transform` work without `fit`. `clone` forgets a fit, so in cross-validation wrap
+    a fitted model in `sklearn.frozen.FrozenEstimator`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skct import CounterfactualExplainer, CounterfactualTrainingClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> clf = CounterfactualTrainingClassifier(random_state=0)
+    >>> clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y).n_iter_
+    30
+    >>> explainer = CounterfactualExplainer(clf, mutability={0: "none"}, target=1)
+    >>> explainer.explain(X[:5])
+    <CounterfactualExplanation: 5 rows, 5 valid>
+    """
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        generator=None,
+        mutability="inherit",
+        domain="inherit",
+        target=None,
+        feature_weights=None,
+        refine=True,
+        batch_size=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.generator = generator
+        self.mutability = mutability
+        self.domain = domain
+        self.target = target
+        self.feature_weights = feature_weights
+        self.refine = refine
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.sparse = True
+        inner = unwrap(self.estimator)[1]
+        if isinstance(inner, CounterfactualTrainingClassifier):
+            inner_tags = inner.__sklearn_tags__().input_tags
+            tags.input_tags.allow_nan = inner_tags.allow_nan
+            tags.input_tags.string = inner_tags.string
+            tags.input_tags.categorical = inner_tags.categorical
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "estimator_") or self._is_self_sufficient()
+
+    def _is_self_sufficient(self):
+        """Whether the classifier inside brings everything, so that no fit is needed."""
+        inner = unwrap(self.estimator)[1]
+        return isinstance(inner, CounterfactualTrainingClassifier) and is_fitted(inner)
+
+    # ------------------------------------------------------------------- learning
+
+    def fit(self, X, y):
+        """Keep reference rows; fit the estimator if it is not fitted.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+        y : array-like of shape (n,)
+
+        Returns
+        -------
+        self : CounterfactualExplainer
+
+        Raises
+        ------
+        ValueError
+            For wrong parameters, labels that the model does not know, or a
+            preprocessing step that cannot be inverted.
+        """
+        self._check_parameters()
+        front, inner = unwrap(self.estimator)
+        if not isinstance(
+            inner, (CounterfactualTrainingClassifier, NeuralNet, nn.Module)
+        ):
+            allowed = (
+                "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
+                "a Pipeline or FrozenEstimator around one"
+            )
+            raise parameter_error(self, "estimator", allowed, self.estimator)
+        X, y = self._validate(X, reset=True), validate_labels(self, y)
+        check_consistent_length(X, y)
+        rng = check_random_state(self.random_state)
+        estimator = self.estimator
+        if not is_fitted(inner):
+            estimator = clone(estimator)
+            seed_open_states(estimator, rng)
+            labels = np.unique(y)
+            estimator.fit(X, label_codes(y, labels) if is_net(inner) else y)
+        view = self._view(estimator, X, y, rng)
+        self._fitted_view, self.estimator_ = view, estimator
+        return self
+
+    def _check_parameters(self):
+        check_integer(self, "verbose", low=0)
+        if self.batch_size is not None:
+            check_integer(self, "batch_size", low=1)
+        if not isinstance(self.refine, (bool, np.bool_)):
+            raise parameter_error(self, "refine", "True or False", self.refine)
+        if self.generator is not None:
+            make_generator(self.generator).check()
+
+    def _validate(self, X, *, reset):
+        """Check the table against what was seen in fit, here or by the estimator."""
+        front, inner = unwrap(self.estimator)
+        tags = self.__sklearn_tags__().input_tags
+        owner = self
+        if not reset and not hasattr(self, "estimator_"):
+            owner = self.estimator
+            while isinstance(owner, FrozenEstimator):
+                owner = owner.estimator
+            if not front:
+                owner = inner
+        plain_input = not isinstance(inner, CounterfactualTrainingClassifier)
+        allow_nd = plain_input or inner.preprocessor is None
+        return validate_table(
+            owner,
+            X,
+            reset=reset,
+            allow_nan=tags.allow_nan or bool(front),
+            allow_nd=allow_nd and not front,
+        )
+
+    def _view(self, estimator, X, y=None, rng=None):
+        """Unwrap the model and translate constraints to its input."""
+        front, inner = unwrap(estimator)
+        classifier = inner if isinstance(inner, CounterfactualTrainingClassifier) else None
+        module = logit_module(inner)
+        if classifier is not None and not front:
+            space = classifier.feature_space_
+        else:
+            space = FeatureSpace(chain(front, classifier), X, learn=y is not None)
+        rules, constraints = self._rules(space, classifier, bool(front))
+        if classifier is not None:
+            classes, reference = classifier.classes_, classifier._reference
+        else:
+            classes, reference = self._classes(module, space, X, y), None
+        if y is not None:
+            reference = draw_reference(space.encode(X), label_codes(y, classes), rng)
+        generator = self._generator(classifier)
+        return View(module, space, rules, constraints, classes, reference, generator)
+
+    def _rules(self, space, classifier, behind_front):
+        """Rules in raw units and constraints on the model input."""
+        inherit_words = is_inherit(self.mutability)
+        inherit_domain = is_inherit(self.domain)
+        given = space.rules(
+            None if inherit_words else self.mutability,
+            ("auto" if classifier else None) if inherit_domain else self.domain,
+        )
+        if classifier is None:
+            rules = given
+        else:
+            if behind_front:
+                trained = space.rules_from(classifier.constraints_)
+            else:
+                trained = classifier._rules
+            rules = [
+                (old if inherit_domain else new)._replace(
+                    word=(old if inherit_words else new).word
+                )
+                for old, new in zip(trained, given, strict=True)
+            ]
+        constraints = space.constraints(rules)
+        if behind_front and classifier is not None:
+            constraints = constraints & classifier.constraints_.shape_only()
+        return rules, constraints
+
+    def _classes(self, module, space, X, y):
+        """Labels of a net or module: those of y, else 0 ... n_classes - 1."""
+        n_classes = batched_logits(module, space.encode(X[:1])).shape[1]
+        labels = np.arange(n_classes) if y is None else np.unique(y)
+        if len(labels) != n_classes:
+            labels = np.arange(n_classes)
+        return labels
+
+    def _generator(self, classifier):
+        """The generator given, or the trained one made more patient."""
+        if self.generator is not None:
+            return make_generator(self.generator)
+        if classifier is None:
+            return ECCCoGenerator(max_iter=200)
+        trained = make_generator(classifier.generator_)
+        return trained.set_params(max_iter=max(200, trained.max_iter), threshold=0.5)
+
+    # ----------------------------------------------------------------- explaining
+
+    def transform(self, X):
+        """Counterfactual table: same columns, types and units as X.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+
+        Returns
+        -------
+        counterfactual : same type as X
+        """
+        return self.explain(X).counterfactual
+
+    def explain(self, X, target=None):
+        """Search a counterfactual for every row.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+        target : label or array-like of shape (n,), optional
+            One label for all rows, or one per row; None: the constructor's.
+
+        Returns
+        -------
+        explanation : CounterfactualExplanation
+
+        Raises
+        ------
+        NotFittedError
+            If neither the explainer nor the classifier in it is fitted.
+        ValueError
+            For an unknown target, or columns other than those seen in `fit`.
+
+        Warns
+        -----
+        SearchWarning
+            Once, if rows are already predicted as their target (they come back
+            unchanged), and once if rows have no valid counterfactual.
+        ConstraintWarning
+            If factuals lie outside a domain that was given.
+        """
+        self._check_parameters()
+        check_is_fitted(self)
+        kept_type = X
+        X = self._validate(X, reset=False)
+        view = getattr(self, "_fitted_view", None) or self._view(self.estimator, X)
+        weights = self._weights(view.space)
+        warn_outside(view, X)
+        encoded = view.space.encode(X)
+        logits = batched_logits(view.module, encoded)
+        wanted = self._targets(
+            self.target if target is None else target, logits, view.classes
+        )
+        answer = self._search_all(view, X, encoded, logits.argmax(1), wanted, weights)
+        explanation = self._judge(view, X, encoded, logits, wanted, weights, answer)
+        return restore_type(explanation, kept_type)
+
+    def _targets(self, target, logits, classes):
+        """Class index that each row is to reach."""
+        n = len(logits)
+        if target is None:
+            return logits.topk(2, dim=1).indices[:, 1]
+        labels = np.asarray(target, dtype=classes.dtype if classes.dtype == object else None)
+        if labels.ndim == 0:
+            labels = np.full(n, labels[()], dtype=labels.dtype)
+        if labels.shape != (n,):
+            raise ValueError(
+                f"The 'target' parameter must be one label or one per row ({n}). Got "
+                f"an array of shape {labels.shape}."
+            )
+        known = {label: code for code, label in enumerate(classes.tolist())}
+        for label in labels.tolist():
+            if label not in known:
+                raise unknown_name("label", label, classes.tolist(), "target")
+        return torch.tensor([known[label] for label in labels.tolist()])
+
+    def _weights(self, space):
+        """Cost of each raw column."""
+        weights = np.ones(len(space.feature_names))
+        given = self.feature_weights
+        if given is None:
+            return weights
+        if hasattr(given, "items"):
+            for key, weight in given.items():
+                where = "feature_weights"
+                weights[resolve_position(key, space.feature_names, where)] = weight
+        elif np.shape(given) == tuple(space.raw_shape):
+            weights = np.asarray(given, dtype=float).ravel()
+        else:
+            allowed = f"a dict or an array of shape {tuple(space.raw_shape)}"
+            raise parameter_error(self, "feature_weights", allowed, given)
+        if not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise parameter_error(self, "feature_weights", "positive numbers", given)
+        return weights
+
+    def _search_all(self, view, X, encoded, predicted, wanted, weights):
+        """Search in batches; rows that need no change are left out."""
+        rows = (predicted != wanted).nonzero().squeeze(1)
+        n_done = len(encoded) - len(rows)
+        if n_done:
+            warnings.warn(
+                f"{n_done} of {len(encoded)} rows are already predicted as their "
+                "target and come back unchanged.",
+                SearchWarning,
+                stacklevel=3,
+            )
+        found = encoded.copy()
+        n_iter = np.zeros(len(encoded), dtype=int)
+        size = self.batch_size or BATCH_SIZE
+        chunks = rows.split(size) if len(rows) else []
+        for chunk in tqdm(chunks, desc="Explaining", disable=not self.verbose):
+            where = chunk.numpy()
+            found[where], n_iter[where] = self._search_batch(
+                view, take(X, where), encoded[where], wanted[chunk], weights
+            )
+        return found, n_iter
+
+    def _search_batch(self, view, X, encoded, wanted, weights):
+        """Search one batch, refine it, and keep the refinement where it is valid."""
+        device = next((p.device for p in view.module.parameters()), torch.device("cpu"))
+        factual = torch.from_numpy(encoded).to(device)
+        constraints = view.constraints.to(device)
+        scale = None
+        if self.feature_weights is not None:
+            scale = torch.as_tensor(weights[view.space.owner], dtype=torch.float32)
+            scale = scale.reshape(factual.shape[1:]).to(device)
+        result = search(
+            view.module, factual, wanted.to(device), view.generator, constraints,
+            weights=scale,
+        )
+        plain = result.counterfactual.cpu().numpy()
+        if not self.refine:
+            return plain, result.n_iter.cpu().numpy()
+        threshold = view.generator.threshold
+        better = refine(
+            view.module, result, factual, constraints, threshold, scale
+        ).cpu().numpy()
+        logits = batched_logits(view.module, self._settled(view, X, better))
+        lost = (logits.argmax(1) != wanted).numpy() & result.mature.cpu().numpy()
+        better[lost] = plain[lost]
+        return better, result.n_iter.cpu().numpy()
+
+    @staticmethod
+    def _settled(view, X, encoded):
+        """Model input of the answer as it will stand in the table."""
+        return view.space.encode(view.space.decode(encoded, X, view.rules))
+
+    def _judge(self, view, X, encoded, logits, wanted, weights, answer):
+        """Decode, re-encode and measure: what counts is what stands in the table."""
+        found, n_iter = answer
+        table = view.space.decode(found, X, view.rules)
+        settled = view.space.encode(table)
+        final = batched_logits(view.module, settled)
+        valid = (final.argmax(1) == wanted).numpy()
+        probability = final.softmax(1).gather(1, wanted[:, None]).squeeze(1).numpy()
+        before, owner = view.space.coordinates(encoded)
+        after, _ = view.space.coordinates(settled)
+        moved = np.zeros((len(found), len(view.space.feature_names)), dtype=bool)
+        np.logical_or.at(moved.T, owner, (before != after).T)
+        failed = int((~valid).sum())
+        if failed:
+            warnings.warn(
+                f"{failed} of {len(valid)} rows have no valid counterfactual within "
+                f"max_iter={view.generator.max_iter}; see `reason`. Raise max_iter, "
+                "or loosen mutability or domain.",
+                SearchWarning,
+                stacklevel=3,
+            )
+        return CounterfactualExplanation(
+            factual=X,
+            counterfactual=table,
+            row=np.asarray(X.index) if hasattr(X, "index") else np.arange(len(found)),
+            target=view.classes[wanted.numpy()],
+            predicted=view.classes[logits.argmax(1).numpy()],
+            valid=valid,
+            mature=probability >= view.generator.threshold,
+            cost=metrics.cost(before, after, weights=weights[owner]),
+            implausibility=implausibilities(view, after, wanted.numpy()),
+            probability=probability,
+            n_changed=moved.sum(1),
+            n_iter=n_iter,
+            reason=reasons(valid, probability, moved, n_iter),
+        )
+
+
+def unwrap(estimator):
+    """Fitted steps in front, and the model behind Pipelines and FrozenEstimators."""
+    front = []
+    while isinstance(estimator, (FrozenEstimator, Pipeline)):
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        else:
+            front += [s for s in estimator.steps[:-1] if not is_identity(s[1])]
+            estimator = estimator.steps[-1][1]
+    return front, estimator
+
+
+def is_net(estimator):
+    """Whether a model is a skorch net, whose labels are class indices."""
+    return isinstance(estimator, NeuralNet)
+
+
+def is_inherit(value):
+    """Whether a constraint parameter has its default."""
+    return isinstance(value, str) and value == "inherit"
+
+
+def is_fitted(inner):
+    """Whether the model can be explained as it is."""
+    if isinstance(inner, nn.Module):
+        return True
+    return bool(inner.initialized_ if is_net(inner) else hasattr(inner, "net_"))
+
+
+def seed_open_states(estimator, rng):
+    """Seed every `random_state` that is still None."""
+    for name, value in sorted(estimator.get_params(deep=True).items()):
+        if name.split("__")[-1] == "random_state" and value is None:
+            estimator.set_params(**{name: int(rng.randint(2**31 - 1))})
+
+
+def logit_module(inner):
+    """Torch module from model input to logits."""
+    if isinstance(inner, CounterfactualTrainingClassifier):
+        return inner.module_
+    if isinstance(inner, nn.Module):
+        return inner
+    if isinstance(inner.criterion_, nn.NLLLoss):
+        return LogProbability(inner.module_)
+    return inner.module_
+
+
+def chain(front, classifier):
+    """One transformer from raw table to model input, of fitted parts."""
+    steps = list(front)
+    if classifier is not None and classifier.preprocessor_ is not None:
+        steps.append(("preprocessor", classifier.preprocessor_))
+    return Pipeline(steps) if steps else None
+
+
+def draw_reference(encoded, codes, rng, n_rows=1000):
+    """At most `n_rows` encoded rows per class, with their class indices."""
+    order = rng.permutation(len(codes))
+    rows = np.concatenate(
+        [order[codes[order] == k][:n_rows] for k in np.unique(codes)]
+    )
+    return encoded[np.sort(rows)], codes[np.sort(rows)]
+
+
+def warn_outside(view, X):
+    """Warn about factuals outside a domain that the user gave."""
+    numbers = view.space.numbers(X) if any(r.given for r in view.rules) else None
+    found = []
+    for i, rule in enumerate(view.rules):
+        if not rule.given:
+            continue
+        name = view.space.feature_names[i]
+        if rule.categories is None:
+            with np.errstate(invalid="ignore"):
+                outside = (numbers[:, i] < rule.low) | (numbers[:, i] > rule.high)
+        else:
+            outside = view.space.outside_categories(X, i, rule.categories)
+        if outside.any():
+            found.append(f"{int(outside.sum())} factuals lie outside that of {name!r}")
+    if found:
+        warnings.warn(
+            f"Domain: {'; '.join(found)}. They keep their value unless the search "
+            "moves it inwards.",
+            ConstraintWarning,
+            stacklevel=4,
+        )
+
+
+def implausibilities(view, coordinates, wanted):
+    """Mean L1 distance of each answer from reference rows of its target class."""
+    if view.reference is None:
+        return None
+    encoded, codes = view.reference
+    reference, _ = view.space.coordinates(encoded)
+    out = np.full(len(coordinates), np.nan)
+    for code in np.unique(wanted):
+        theirs = reference[codes == code]
+        rows = wanted == code
+        if len(theirs):
+            out[rows] = metrics.implausibility(coordinates[rows], theirs)
+    return out
+
+
+def reasons(valid, probability, moved, n_iter):
+    """Why a row failed, in words."""
+    texts = np.full(len(valid), "", dtype=object)
+    for i in np.flatnonzero(~valid):
+        what = (
+            "no feature may move in a useful direction"
+            if not moved[i].any()
+            else f"stopped at target probability {probability[i]:.2f}"
+        )
+        texts[i] = f"{what} after {n_iter[i]} steps"
+    return texts
+
+
+def restore_type(explanation, like):
+    """Sparse in, sparse out."""
+    if not hasattr(like, "toarray"):
+        return explanation
+    for name in ("factual", "counterfactual"):
+        object.__setattr__(explanation, name, type(like)(getattr(explanation, name)))
+    return explanation
