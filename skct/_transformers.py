@@ -187,9 +187,7 @@ def column_positions(columns, n_in, names):
     if columns and all(isinstance(c, (bool, np.bool_)) for c in columns):
         return [int(i) for i in every[np.array(columns)]]
     known = list(names) if names is not None else []
-    return [
-        known.index(c) if isinstance(c, str) else int(every[c]) for c in columns
-    ]
+    return [known.index(c) if isinstance(c, str) else int(every[c]) for c in columns]
 
 
 def in_output_order(transformer, parts):

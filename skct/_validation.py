@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 from numbers import Integral, Real
 
+import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.utils import column_or_1d
@@ -33,11 +34,15 @@ def is_integer(value):
 def check_real(owner, name, *, low=None, high=None, open_low=False, open_high=False):
     """Check that ``owner.name`` is a number within the bounds, and return it."""
     value = getattr(owner, name)
-    too_low = low is not None and is_number(value) and (
-        value <= low if open_low else value < low
+    too_low = (
+        low is not None
+        and is_number(value)
+        and (value <= low if open_low else value < low)
     )
-    too_high = high is not None and is_number(value) and (
-        value >= high if open_high else value > high
+    too_high = (
+        high is not None
+        and is_number(value)
+        and (value >= high if open_high else value > high)
     )
     if not is_number(value) or value != value or too_low or too_high:
         left = "(-inf" if low is None else f"{'(' if open_low else '['}{low}"
@@ -81,7 +86,9 @@ def check_n_counterfactuals(owner):
 
 def unknown_name(kind, name, known, where):
     """Build the error for a name that is not among the `known` ones."""
-    listed = ", ".join(repr(k) for k in list(known)[:20])
+    name = name.item() if isinstance(name, np.generic) else name
+    known = [k.item() if isinstance(k, np.generic) else k for k in known]
+    listed = ", ".join(repr(k) for k in known[:20])
     more = ", ..." if len(known) > 20 else ""
     close = get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
     if not close:  # names that differ in case only are the usual slip
@@ -135,5 +142,7 @@ def validate_labels(estimator, y):
     y = column_or_1d(y, warn=True)
     if pd.isna(y).any():
         raise ValueError("Input y contains NaN; drop the rows without a label.")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("Input y contains infinity; give every row a label.")
     check_classification_targets(y)
     return y

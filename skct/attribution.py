@@ -44,9 +44,11 @@ def integrated_gradients(model, X, target, *, baseline=None, n_steps=50):
     """
     X = torch.as_tensor(np.asarray(X), dtype=torch.float32)
     target = torch.as_tensor(np.asarray(target), dtype=torch.long)
-    start = torch.zeros_like(X) if baseline is None else torch.as_tensor(
-        np.asarray(baseline), dtype=torch.float32
-    ).expand_as(X)
+    start = (
+        torch.zeros_like(X)
+        if baseline is None
+        else torch.as_tensor(np.asarray(baseline), dtype=torch.float32).expand_as(X)
+    )
     total = torch.zeros_like(X)
     with evaluation_mode(model), torch.enable_grad():
         for k in range(n_steps):

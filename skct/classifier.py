@@ -7,10 +7,10 @@ from copy import deepcopy
 import numpy as np
 import pandas as pd
 import torch
-from skorch import NeuralNetClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from skorch import NeuralNetClassifier
 
 from ._search import MIN_ROWS, evaluation_mode
 from ._validation import (

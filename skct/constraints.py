@@ -282,8 +282,8 @@ class Constraints:
         if not self.is_discrete:
             return x
         if bounds is None:
-            bounds = (self.lower, self.upper) if factual is None else self.bounds(
-                factual
+            bounds = (
+                (self.lower, self.upper) if factual is None else self.bounds(factual)
             )
         low, high = bounds
         snapped = x
@@ -300,42 +300,43 @@ class Constraints:
 
     def _snap_groups(self, x, snapped, factual, low, high):
         """Switch on the column with the highest score in each group."""
-        flat, n = x.flatten(1), len(x)
+        flat = x.flatten(1)
         low = low.flatten(-self.lower.dim()).expand_as(flat)
         high = high.flatten(-self.lower.dim()).expand_as(flat)
-        columns, real, baseline = self._group_table
-        width = torch.where(high > low, high - low, 1.0)
-        score = torch.where(high > low, (flat - low) / width, -torch.inf)
-        padded = torch.where(real, score[:, columns], -torch.inf)
-        rest = 1.0 - torch.where(padded > -torch.inf, padded, 0.0).sum(-1)
-        none_on = baseline.expand(n, -1)
-        if factual is not None:
-            known = factual.flatten(1)
-            on = real & (known[:, columns] > self.lower.flatten()[columns])
-            none_on = none_on | ~on.any(-1)
-        rest = torch.where(none_on, rest, -torch.inf).unsqueeze(-1)
-        winner = torch.cat([padded, rest], -1).argmax(-1, keepdim=True)
-        slots = torch.arange(columns.shape[1], device=x.device)
-        values = torch.where(slots == winner, high[:, columns], low[:, columns])
-        if factual is not None:
-            still = ~(real & (flat != known)[:, columns]).any(-1, keepdim=True)
-            values = torch.where(still, known[:, columns], values)
+        score = torch.where(high > low, (flat - low) / (high - low), -torch.inf)
         out = snapped.flatten(1).clone()
-        out[:, columns[real]] = values[:, real]
+        for columns, baseline in self._blocks:
+            parts = (t[:, columns] for t in (score, low, high, flat))
+            known = None if factual is None else factual.flatten(1)[:, columns]
+            out[:, columns] = self._snap_block(*parts, known, columns, baseline)
         return out.reshape(x.shape)
 
+    def _snap_block(self, score, low, high, x, known, columns, baseline):
+        """One group: the best column on, the others off."""
+        best, winner = score.max(1, keepdim=True)
+        block = low.scatter(1, winner, high.gather(1, winner))
+        empty = torch.full_like(best, baseline, dtype=torch.bool)
+        if known is not None:
+            off = self.lower.flatten()[columns]
+            empty |= (known - off).amax(1, keepdim=True) <= 0
+        if empty.any():  # rows that may have no column on
+            rest = 1.0 - score.clamp(min=0.0).sum(1, keepdim=True)
+            block = torch.where(empty & (rest > best), low, block)
+        if known is not None:
+            moved = (x - known).abs().amax(1, keepdim=True) > 0
+            block = torch.where(moved, block, known)
+        return block
+
     @cached_property
-    def _group_table(self):
-        """Columns of all groups as one padded matrix, for a loop-free argmax."""
-        width = max(len(group.columns) for group in self.groups)
-        columns = torch.zeros(len(self.groups), width, dtype=torch.long)
-        real = torch.zeros(len(self.groups), width, dtype=torch.bool)
-        for i, group in enumerate(self.groups):
-            columns[i, : len(group.columns)] = torch.tensor(group.columns)
-            real[i, : len(group.columns)] = True
-        device = self.lower.device
-        baseline = torch.tensor([g.baseline and not self._rises(g) for g in self.groups])
-        return columns.to(device), real.to(device), baseline.to(device)
+    def _blocks(self):
+        """Columns of each group (a slice, where neighbours) and whether it may be off."""
+        blocks = []
+        for group in self.groups:
+            first, size = group.columns[0], len(group.columns)
+            adjacent = group.columns == tuple(range(first, first + size))
+            columns = slice(first, first + size) if adjacent else list(group.columns)
+            blocks.append((columns, group.baseline and not self._rises(group)))
+        return blocks
 
     def _rises(self, group):
         """Whether the category can only go up, so never back to the baseline."""

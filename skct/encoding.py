@@ -336,8 +336,11 @@ class FeatureSpace:
         for position, tail in enumerate(tails):
             if tail == key or tail.startswith(f"{key}_"):
                 unit = next(
-                    (group.columns for group in self.groups
-                     if set(self.columns[position].encoded) <= set(group.columns)),
+                    (
+                        group.columns
+                        for group in self.groups
+                        if set(self.columns[position].encoded) <= set(group.columns)
+                    ),
                     (position,),
                 )
                 units.setdefault((unit, names[position][: -len(tail)]), []).append(
@@ -382,7 +385,9 @@ class FeatureSpace:
                 kept = near.all(1)
                 allowed = tuple(c for c, k in zip(allowed, kept, strict=True) if k)
             elif where:
-                bounds = self._raw_bounds(position, raw, lower[where[0]], upper[where[0]])
+                bounds = self._raw_bounds(
+                    position, raw, lower[where[0]], upper[where[0]]
+                )
                 if self._sign[where[0]] < 0:
                     rises, falls = falls, rises
             word = {(1, 1): "both", (1, 0): "increase", (0, 1): "decrease"}.get(
@@ -604,9 +609,7 @@ class FeatureSpace:
 
     def _add_codes(self):
         """Encoded values of every category, by encoding a row for each."""
-        category = [
-            i for i, c in enumerate(self.columns) if c.categories and c.encoded
-        ]
+        category = [i for i, c in enumerate(self.columns) if c.categories and c.encoded]
         if not category:
             return
         n_rows = max(len(self.columns[i].categories) for i in category)
@@ -664,7 +667,9 @@ class FeatureSpace:
 
     def _found_groups(self, X):
         """Neighbouring 0/1 columns that sum to 1 in every training row."""
-        plain = [set(c.encoded) <= set(self._binary) and c.encoded for c in self.columns]
+        plain = [
+            set(c.encoded) <= set(self._binary) and c.encoded for c in self.columns
+        ]
         if len(self._binary) < 2:
             return ()
         numbers = np.nan_to_num(self.numbers(X))

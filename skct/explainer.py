@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -19,7 +19,6 @@ from ._search import search
 from ._transformers import is_identity
 from ._validation import (
     check_integer,
-    check_real,
     parameter_error,
     unknown_name,
     validate_labels,
@@ -233,7 +232,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     def _view(self, estimator, X, y=None, rng=None):
         """Unwrap the model and translate constraints to its input."""
         front, inner = unwrap(estimator)
-        classifier = inner if isinstance(inner, CounterfactualTrainingClassifier) else None
+        classifier = (
+            inner if isinstance(inner, CounterfactualTrainingClassifier) else None
+        )
         module = logit_module(inner)
         if classifier is not None and not front:
             space = classifier.feature_space_
@@ -356,7 +357,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         n = len(logits)
         if target is None:
             return logits.topk(2, dim=1).indices[:, 1]
-        labels = np.asarray(target, dtype=classes.dtype if classes.dtype == object else None)
+        labels = np.asarray(
+            target, dtype=classes.dtype if classes.dtype == object else None
+        )
         if labels.ndim == 0:
             labels = np.full(n, labels[()], dtype=labels.dtype)
         if labels.shape != (n,):
@@ -421,16 +424,22 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             scale = torch.as_tensor(weights[view.space.owner], dtype=torch.float32)
             scale = scale.reshape(factual.shape[1:]).to(device)
         result = search(
-            view.module, factual, wanted.to(device), view.generator, constraints,
+            view.module,
+            factual,
+            wanted.to(device),
+            view.generator,
+            constraints,
             weights=scale,
         )
         plain = result.counterfactual.cpu().numpy()
         if not self.refine:
             return plain, result.n_iter.cpu().numpy()
         threshold = view.generator.threshold
-        better = refine(
-            view.module, result, factual, constraints, threshold, scale
-        ).cpu().numpy()
+        better = (
+            refine(view.module, result, factual, constraints, threshold, scale)
+            .cpu()
+            .numpy()
+        )
         logits = batched_logits(view.module, self._settled(view, X, better))
         lost = (logits.argmax(1) != wanted).numpy() & result.mature.cpu().numpy()
         better[lost] = plain[lost]
@@ -537,9 +546,7 @@ def chain(front, classifier):
 def draw_reference(encoded, codes, rng, n_rows=1000):
     """At most `n_rows` encoded rows per class, with their class indices."""
     order = rng.permutation(len(codes))
-    rows = np.concatenate(
-        [order[codes[order] == k][:n_rows] for k in np.unique(codes)]
-    )
+    rows = np.concatenate([order[codes[order] == k][:n_rows] for k in np.unique(codes)])
     return encoded[np.sort(rows)], codes[np.sort(rows)]
 
 

@@ -185,7 +185,9 @@ class CounterfactualExplanation:
         before = as_frame(self.factual, self.row)
         after = as_frame(self.counterfactual, self.row)
         moved = changed(before, after) & self.valid[:, None]
-        figures = [n for n in ("target", "cost", "implausibility") if n in self._figures()]
+        figures = [
+            n for n in ("target", "cost", "implausibility") if n in self._figures()
+        ]
         head = "".join(
             f'<th scope="col">{escape(str(name))}</th>'
             for name in ["row", *before.columns, *figures, "valid"]
@@ -218,6 +220,7 @@ class CounterfactualExplanation:
 
     def __str__(self):
         shown = self.changes()
+        shown[["from", "to"]] = shown[["from", "to"]].map(show)
         text = shown.head(40).to_string(index=False) if len(shown) else "no changes"
         more = f"\n... and {len(shown) - 40} more changes" if len(shown) > 40 else ""
         failed = [
@@ -269,7 +272,9 @@ def changed(before, after):
         old = before.iloc[:, j].astype(object).to_numpy()
         new = after.iloc[:, j].astype(object).to_numpy()
         gone = pd.isna(old)
-        differs = np.array([a != b for a, b in zip(old, new, strict=True)], dtype=object)
+        differs = np.array(
+            [a != b for a, b in zip(old, new, strict=True)], dtype=object
+        )
         columns.append(np.where(gone, ~pd.isna(new), np.where(gone, False, differs)))
     if not columns:
         return np.zeros(before.shape, dtype=bool)
@@ -293,13 +298,11 @@ def plain(value):
 
 def table_row(frame, i):
     """One row of a frame as a dict of plain values."""
-    return {
-        str(name): plain(frame.iat[i, j]) for j, name in enumerate(frame.columns)
-    }
+    return {str(name): plain(frame.iat[i, j]) for j, name in enumerate(frame.columns)}
 
 
 def show(value):
-    """A cell as text, floats in four digits."""
+    """A cell as text, floats in five digits."""
     if isinstance(value, (float, np.floating)):
-        return f"{value:.4g}"
+        return f"{value:.5g}"
     return str(value)

@@ -65,9 +65,7 @@ class BaseGenerator(BaseEstimator):
 
     latent = False  # True: the search moves z and looks at x = decode(z)
 
-    def __init__(
-        self, *, max_iter=30, step_size=0.1, threshold=0.5, lambda_cost=0.001
-    ):
+    def __init__(self, *, max_iter=30, step_size=0.1, threshold=0.5, lambda_cost=0.001):
         self.max_iter = max_iter
         self.step_size = step_size
         self.threshold = threshold

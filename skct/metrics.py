@@ -249,4 +249,6 @@ def as_pair(first, second, same_length=False):
 def check_norm(norm, allowed=(1, 2)):
     """Check the order of a norm."""
     if norm not in allowed:
-        raise ValueError(f"The 'norm' parameter must be one of {allowed}. Got {norm!r}.")
+        raise ValueError(
+            f"The 'norm' parameter must be one of {allowed}. Got {norm!r}."
+        )

@@ -282,9 +282,7 @@ class CounterfactualNet(NeuralNetClassifier):
             "n_features_in": shape[0] if len(shape) == 1 else shape,
             "n_classes": self.n_classes_,
         }
-        accepted = signature(module).parameters.values()
-        names = {p.name for p in accepted if p.kind is not Parameter.VAR_KEYWORD}
-        return {name: size for name, size in sizes.items() if name in names}
+        return {k: v for k, v in sizes.items() if k in accepted_arguments(module)}
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Prepare generator, constraints and seed before the first epoch."""
@@ -534,6 +532,20 @@ class CounterfactualNet(NeuralNetClassifier):
             losses.divergence(energy_neighbour, energy_counterfactual, mature),
             losses.ridge(energy_neighbour, energy_counterfactual, mature),
         )
+
+
+def accepted_arguments(module):
+    """Names that a module class takes, through ``**kwargs`` up to its bases."""
+    if not isinstance(module, type):
+        return set(signature(module).parameters)
+    names = set()
+    for base in module.__mro__:
+        if "__init__" in vars(base):
+            parameters = signature(base.__init__).parameters
+            names |= set(parameters)
+            if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values()):
+                break
+    return names
 
 
 def split(pairs, n_chunks):

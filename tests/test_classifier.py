@@ -1,0 +1,472 @@
+import copy
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import people, quick
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from skct import (
+    MLP,
+    CounterfactualNet,
+    CounterfactualTrainingClassifier,
+    GenericGenerator,
+)
+from skct.exceptions import ImputationWarning
+
+
+def weights(clf):
+    return [p.detach().numpy().copy() for p in clf.module_.parameters()]
+
+
+def same(first, second):
+    return all(
+        np.array_equal(a, b)
+        for a, b in zip(weights(first), weights(second), strict=True)
+    )
+
+
+# ------------------------------------------------------------------------ fitting
+
+
+def test_raw_mixed_table_in_labels_of_the_user_out(applicants, fitted):
+    X, y = applicants
+    assert set(fitted.predict(X)) <= {"approved", "denied"}
+    assert fitted.score(X, y) > 0.85
+    assert list(fitted.feature_names_in_) == list(X.columns)
+    probability = fitted.predict_proba(X)
+    assert probability.dtype == np.float32
+    np.testing.assert_allclose(probability.sum(1), 1, rtol=1e-5)
+
+
+def test_history_is_one_row_per_epoch_with_terms_and_seconds(fitted):
+    history = fitted.history_
+    assert len(history) == fitted.n_iter_ == 30
+    wanted = {"classification", "divergence", "adversarial", "ridge", "mature"}
+    wanted |= {"n_iter", "search_seconds", "update_seconds", "train_loss"}
+    assert wanted <= set(history.columns)
+    assert history["mature"].between(0, 1).all()
+    assert history.notna().all(axis=None)
+
+
+def test_module_maps_model_input_to_logits_in_eval_mode(applicants, fitted):
+    X, _ = applicants
+    assert not fitted.module_.training
+    logits = fitted.module_(torch.from_numpy(fitted.feature_space_.encode(X)))
+    assert logits.shape == (len(X), 2)
+    np.testing.assert_allclose(
+        fitted.decision_function(X),
+        (logits[:, 1] - logits[:, 0]).detach().numpy(),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_three_classes_give_three_columns():
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    clf = quick(epochs=40).fit(X, names)
+    assert clf.decision_function(X).shape == (150, 3)
+    assert clf.score(X, names) > 0.9
+
+
+def test_all_lambdas_zero_is_skorch_on_the_encoded_table(applicants):
+    X, y = applicants
+    clf = quick(epochs=3, lambda_div=0, lambda_adv=0, lambda_reg=0).fit(X, y)
+    net = NeuralNetClassifier(
+        MLP,
+        module__n_features_in=clf.feature_space_.encode(X).shape[1],
+        module__n_classes=2,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.02,
+        max_epochs=3,
+        batch_size=32,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(clf.seed_)
+        net.fit(clf.feature_space_.encode(X), (y == "denied").astype(np.int64))
+    theirs = [p.detach().numpy() for p in net.module_.parameters()]
+    assert all(np.array_equal(a, b) for a, b in zip(weights(clf), theirs, strict=True))
+
+
+def test_same_seed_same_bits_and_the_global_state_is_untouched(applicants):
+    X, y = applicants
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = quick(epochs=3).fit(X, y)
+    first.explain(X[first.predict(X) == "denied"], target="approved")
+    after = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert np.array_equal(before[1], after[1])
+    torch.manual_seed(2)
+    assert same(first, quick(epochs=3).fit(X, y))
+    assert not same(first, quick(epochs=3, random_state=1).fit(X, y))
+
+
+SCRIPT = """
+import sys; sys.path.insert(0, sys.argv[1])
+import hashlib, torch
+torch.set_num_threads(1)
+from conftest import people, quick
+X, y = people()
+clf = quick(epochs=3).fit(X, y)
+answer = clf.explain(X[clf.predict(X) == "denied"][:20]).to_frame().to_csv()
+print(hashlib.sha256(answer.encode() + clf.module_[0].weight.detach().numpy().tobytes())
+      .hexdigest())
+"""
+
+
+def test_same_seed_same_bits_in_two_processes():
+    folder = str(__file__).rsplit("test_classifier", 1)[0]
+    prints = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert len(prints[0]) > 60
+    assert prints[0] == prints[1]
+
+
+def test_frames_arrays_and_sparse_matrices_train_the_same_net():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    frame, array, matrix = (
+        quick(epochs=3).fit(table, y)
+        for table in (X, X.to_numpy(), sparse.csr_matrix(X.to_numpy()))
+    )
+    assert same(frame, array)
+    assert same(frame, matrix)
+
+
+def test_images_train_without_a_preprocessor():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 1, 28, 28)), rng.integers(0, 3, 60)
+    clf = quick(epochs=2, preprocessor=None).fit(X, y)
+    answer = clf.explain(X[:4].astype(np.float32))
+    assert answer.counterfactual.shape == (4, 1, 28, 28)
+    assert answer.counterfactual.dtype == np.float32
+    with pytest.raises(ValueError, match="dim 4"):
+        quick(epochs=2).fit(X, y)
+
+
+def test_missing_values_are_imputed_with_one_warning():
+    X, y = people(120)
+    X = X.astype({"children": "Int64"})
+    X.loc[X.index[:5], "income"] = np.nan
+    X.loc[X.index[3:9], "job"] = None
+    X.loc[X.index[:2], "children"] = pd.NA
+    with pytest.warns(ImputationWarning, match=r"'income' \(5\)") as caught:
+        clf = quick(epochs=2).fit(X, y)
+    assert len(caught) == 1
+    answer = clf.explain(X[:10])
+    gone = X[:10].isna().to_numpy()
+    assert not (answer.counterfactual.isna().to_numpy() & ~gone).any()
+
+
+def test_class_weight_moves_predictions_towards_the_rare_class():
+    X, y = people(300)
+    rare = (y == "approved").cumsum() <= 25
+    keep = (y == "denied") | rare
+    X, y = X[keep], y[keep]
+    share = [
+        (
+            quick(epochs=10, class_weight=weight).fit(X, y).predict(X) == "approved"
+        ).mean()
+        for weight in (None, "balanced", {"approved": 30.0, "denied": 1.0})
+    ]
+    assert share[0] < share[1] < share[2]
+
+
+def test_burn_in_delays_counterfactuals(applicants):
+    clf = quick(epochs=4, burn_in=0.5).fit(*applicants)
+    assert clf.history_["mature"].isna().tolist() == [True, True, False, False]
+
+
+# ------------------------------------------------------------------ going on with it
+
+
+def test_partial_fit_trains_one_epoch_and_keeps_what_the_first_call_fixed(applicants):
+    X, y = applicants
+    clf = quick()
+    for start in range(0, 300, 100):
+        rows = slice(start, start + 100)
+        clf.partial_fit(X[rows], y[rows], classes=["approved", "denied"])
+        if start == 0:
+            space, constraints = clf.feature_space_, clf.constraints_
+    assert clf.n_iter_ == 3
+    assert clf.feature_space_ is space
+    assert clf.constraints_ is constraints
+    with pytest.raises(ValueError, match="Unknown label 'maybe' in y"):
+        clf.partial_fit(X[:2], ["maybe", "denied"])
+
+
+def test_partial_fit_is_reproducible(applicants):
+    X, y = applicants
+    first, second = (quick() for _ in range(2))
+    for clf in (first, second):
+        for _ in range(3):
+            clf.partial_fit(X, y)
+    assert same(first, second)
+
+
+def test_warm_start_goes_on_and_a_fresh_fit_does_not(applicants):
+    X, y = applicants
+    clf = quick(epochs=3, warm_start=True).fit(X, y)
+    once = copy.deepcopy(weights(clf))
+    clf.fit(X, y)
+    assert clf.n_iter_ == 6
+    assert not np.array_equal(once[0], weights(clf)[0])
+    clf.set_params(warm_start=False).fit(X, y)
+    assert clf.n_iter_ == 3
+    assert np.array_equal(once[0], weights(clf)[0])
+
+
+@pytest.mark.parametrize("kind", [NeuralNetClassifier, CounterfactualNet])
+def test_a_trained_skorch_net_is_fine_tuned_and_itself_left_alone(kind):
+    X, y = load_iris(return_X_y=True)
+    X = ((X - X.mean(0)) / X.std(0)).astype(np.float32)
+    torch.manual_seed(0)
+    net = kind(
+        MLP(4, 3),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.02,
+        max_epochs=30,
+        train_split=None,
+        verbose=0,
+        **(
+            {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
+            if kind != NeuralNetClassifier
+            else {}
+        ),
+    ).fit(X, y)
+    trained = copy.deepcopy(net.module_.state_dict())
+    net.set_params(max_epochs=1)
+    clf = CounterfactualTrainingClassifier(
+        net, preprocessor=None, warm_start=True, random_state=0
+    ).fit(X, y)
+    assert clf.n_iter_ == 31
+    assert clf.history_["mature"].notna().sum() == 1
+    assert clf.score(X, y) > 0.9
+    assert all(torch.equal(v, net.module_.state_dict()[k]) for k, v in trained.items())
+    assert not same_state(trained, clf.module_.state_dict())
+    assert len(net.history) == 30
+
+
+def same_state(first, second):
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_parameters_of_a_plain_skorch_net_are_taken_over(applicants):
+    net = NeuralNetClassifier(
+        MLP,
+        module__hidden_layer_sizes=(5,),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        lr=0.3,
+        max_epochs=2,
+        train_split=None,
+        verbose=0,
+    )
+    clf = CounterfactualTrainingClassifier(net, random_state=0).fit(*applicants)
+    assert isinstance(clf.net_.optimizer_, torch.optim.SGD)
+    assert clf.net_.lr == 0.3
+    assert clf.module_[0].out_features == 5
+    assert not net.initialized_
+
+
+# ------------------------------------------------------------------------- tuning
+
+
+def test_nested_parameters_of_the_default_object():
+    clf = CounterfactualTrainingClassifier()
+    assert clf.get_params()["net__max_epochs"] == 100
+    assert clf.get_params()["generator__lambda_energy"] == 5.0
+    clf.set_params(net__lr=0.1, net__module__hidden_layer_sizes=(4,))
+    clf.set_params(generator__threshold=0.7)
+    copied = clone(clf)
+    assert copied.net.lr == 0.1
+    assert copied.generator.threshold == 0.7
+    clf.set_params(generator="generic", generator__max_iter=7)
+    assert clf.generator.get_params() == GenericGenerator(max_iter=7).get_params()
+    with pytest.raises(ValueError, match="Invalid parameter 'nett'"):
+        clf.set_params(nett__lr=1)
+
+
+def test_grid_search_in_a_pipeline_over_net_generator_and_weights(applicants):
+    X, y = applicants
+    encoder = ColumnTransformer(
+        [
+            ("num", StandardScaler(), ["age", "income", "children"]),
+            (
+                "cat",
+                OneHotEncoder(),
+                make_column_selector(dtype_include=["str", "object"]),
+            ),
+        ]
+    )
+    pipeline = make_pipeline(encoder, quick(epochs=2))
+    name = "counterfactualtrainingclassifier"
+    grid = {
+        f"{name}__net__module__hidden_layer_sizes": [(4,), (8,)],
+        f"{name}__generator__threshold": [0.5, 0.8],
+        f"{name}__lambda_div": [0.0, 0.5],
+    }
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_[-1].module_[0].out_features in (4, 8)
+
+
+def test_halving_search_over_epochs_of_the_default_object(applicants):
+    X, y = applicants
+    search = HalvingGridSearchCV(
+        CounterfactualTrainingClassifier(random_state=0),
+        {"net__lr": [0.001, 0.02]},
+        resource="net__max_epochs",
+        factor=2,
+        max_resources=4,
+        min_resources=2,
+        cv=2,
+        random_state=0,
+    ).fit(X[:100], y[:100])
+    assert search.best_params_["net__max_epochs"] == 4
+
+
+def test_cross_validation_and_pickle(applicants):
+    X, y = applicants
+    scores = cross_validate(quick(epochs=3), X, y, cv=2, return_estimator=True)
+    clf = scores["estimator"][0]
+    again = pickle.loads(pickle.dumps(clf))
+    assert np.array_equal(again.predict_proba(X), clf.predict_proba(X))
+    assert again.explain(X[:5]).to_json() == clf.explain(X[:5]).to_json()
+
+
+# ------------------------------------------------------------------ wrong input
+
+
+BAD = [
+    ({"mutability": {"agee": "none"}}, r"Unknown feature 'agee'.*Did you mean 'age'"),
+    ({"mutability": {"age": "never"}}, r"mutability of feature 'age'.*'never'"),
+    ({"mutability": {"job": "increase"}}, r"'job'.*order"),
+    ({"mutability": "none"}, r"'mutability'.*dict"),
+    ({"mutability": ["none"]}, r"'mutability' array has shape \(1,\)"),
+    ({"domain": {"Income": (0, 1)}}, r"Unknown feature 'Income'.*'income'"),
+    ({"domain": {"income": (5, 1)}}, r"'income' must have low <= high"),
+    ({"domain": {"income": 5}}, r"'income'.*pair"),
+    ({"domain": {"job": ["clark"]}}, r"Unknown category 'clark'.*'clerk'"),
+    ({"domain": {"children": (0.2, 0.8)}}, r"'children' holds no integer"),
+    ({"domain": "observed"}, r"'domain'.*'observed'"),
+    ({"lambda_div": -0.1}, r"'lambda_div'.*-0.1"),
+    ({"n_counterfactuals": 0.0}, r"'n_counterfactuals'"),
+    ({"generator": "ecco"}, r"'generator'.*'eccco'.*'ecco'"),
+    ({"net": 3}, r"'net'.*skorch"),
+    ({"preprocessor": "scale"}, r"'preprocessor'.*'scale'"),
+    ({"class_weight": {"aproved": 2}}, r"Unknown label 'aproved'.*'approved'"),
+    ({"n_reference": -1}, r"'n_reference'"),
+    ({"objective": "best"}, r"'objective'"),
+    ({"burn_in": 2}, r"'burn_in'"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), BAD, ids=lambda v: str(v)[:40])
+def test_wrong_parameters_name_parameter_value_and_remedy(params, message, applicants):
+    clf = quick().set_params(**params)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*applicants)
+    with pytest.raises(NotFittedError):
+        clf.predict(applicants[0])
+
+
+def test_a_failing_fit_leaves_a_fitted_object_as_it_was(applicants):
+    X, y = applicants
+    clf = quick(epochs=2).fit(X, y)
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match="mutability"):
+        clf.set_params(mutability={"nobody": "none"}).fit(X, y)
+    assert np.array_equal(clf.predict_proba(X), before)
+
+
+def test_one_class_only(applicants):
+    X, _ = applicants
+    with pytest.raises(ValueError, match=r"2 classes.*\['yes'\]"):
+        quick().fit(X, ["yes"] * len(X))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_where_they_are_not_allowed(value):
+    X, y = load_iris(return_X_y=True)
+    X[3, 1] = value
+    preprocessor = None if np.isnan(value) else "auto"
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        quick(preprocessor=preprocessor).fit(X, y)
+
+
+def test_infinity_in_a_frame(applicants):
+    X, y = applicants
+    X = X.copy()
+    X.iloc[0, 1] = np.inf
+    with pytest.raises(ValueError, match=r"'income' contains infinity"):
+        quick().fit(X, y)
+
+
+def test_columns_missing_or_in_another_order(applicants, fitted):
+    X, _ = applicants
+    for table in (X[X.columns[::-1]], X.drop(columns="job")):
+        for method in (fitted.predict, fitted.explain):
+            with pytest.raises(ValueError, match="feature names should match"):
+                method(table)
+
+
+def test_wrong_number_of_logits(applicants):
+    clf = CounterfactualTrainingClassifier(CounterfactualNet(nn.Linear(11, 1)))
+    with pytest.raises(ValueError, match=r"logits of shape \(2, 1\).*2 classes"):
+        clf.fit(*applicants)
+
+
+def test_missing_label(applicants):
+    X, y = applicants
+    y = y.astype(object)
+    y[0] = None
+    with pytest.raises(ValueError, match="y contains NaN"):
+        quick().fit(X, y)
+
+
+# -------------------------------------------------------------------- progress
+
+
+def test_quiet_by_default_and_a_bar_with_terms_on_request(applicants, capsys):
+    quick(epochs=2).fit(*applicants)
+    assert capsys.readouterr() == ("", "")
+    quick(epochs=2, verbose=1).fit(*applicants)
+    bar = capsys.readouterr().err
+    assert "2epoch" in bar.replace("/", "").replace(" ", "")
+    assert "divergence=" in bar
+    assert "mature=" in bar
+    quick(epochs=2, verbose=2).fit(*applicants)
+    assert "search_seconds" in capsys.readouterr().out

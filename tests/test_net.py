@@ -1,0 +1,334 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from skorch.dataset import Dataset, ValidSplit
+from skorch.helper import predefined_split
+from torch import nn
+from torch.utils.data import DataLoader
+
+from skct import MLP, Constraints, CounterfactualNet, ECCCoGenerator, GenericGenerator
+from skct.exceptions import DivergenceWarning
+from skct.losses import energy
+from skct.net import BatchLoader, draw_neighbours, draw_targets, split
+
+
+def blobs(n=120, n_classes=2, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    X = rng.normal(size=(n, 3)) + 2.0 * y[:, None]
+    return X.astype(np.float32), y
+
+
+def make(seed=0, **params):
+    torch.manual_seed(seed)
+    params = {"max_epochs": 4, "batch_size": 32, "lr": 0.01, **params}
+    return CounterfactualNet(random_state=0, **params)
+
+
+def weights(net):
+    return [p.detach().clone() for p in net.module_.parameters()]
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+PLAIN = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
+
+
+@pytest.mark.parametrize("iterator", [BatchLoader, DataLoader])
+def test_all_lambdas_zero_is_skorch_bit_for_bit(iterator):
+    X, y = blobs()
+    ours = make(**PLAIN).fit(X, y)
+    torch.manual_seed(0)
+    theirs = NeuralNetClassifier(
+        MLP,
+        module__n_features_in=3,
+        module__n_classes=2,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        lr=0.01,
+        max_epochs=4,
+        batch_size=32,
+        iterator_train=iterator,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    ).fit(X, y)
+    assert same(weights(ours), weights(theirs))
+
+
+def test_a_net_still_in_burn_in_equals_a_plain_net_bit_for_bit():
+    X, y = blobs()
+    assert same(weights(make(burn_in=1.0).fit(X, y)), weights(make(**PLAIN).fit(X, y)))
+
+
+def test_burn_in_is_a_share_of_the_epochs():
+    net = make(burn_in=0.5).fit(*blobs())
+    assert ["mature" in epoch for epoch in net.history] == [False, False, True, True]
+
+
+def test_the_objective_is_that_of_a_slow_independent_computation():
+    """One full-batch step of plain descent moves the weights along Eq. 2's gradient."""
+    X, y = blobs(40)
+    net = make(
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        max_epochs=1,
+        batch_size=-1,
+        n_counterfactuals=1.0,
+        lambda_div=0.7,
+        lambda_adv=0.3,
+        lambda_reg=0.2,
+        generator=ECCCoGenerator(threshold=0.55, step_size=0.2),
+    )
+    captured = {}
+
+    class Spy(CounterfactualNet):
+        def make_pairs(self, X, y):
+            captured["module"] = copy.deepcopy(self.module_)
+            captured["pairs"] = super().make_pairs(X, y)
+            return captured["pairs"]
+
+    net.__class__ = Spy
+    net.fit(X, y)
+    module, pairs = captured["module"], captured["pairs"]
+    assert 0 < pairs.mature.float().mean() < 1
+    total = nn.functional.cross_entropy(module(torch.tensor(X)), torch.tensor(y))
+    total = total + 0.3 * nn.functional.cross_entropy(
+        module(pairs.nascent), pairs.label
+    )
+    for i in range(40):
+        if pairs.mature[i]:
+            row = slice(i, i + 1)
+            plus = -module(pairs.neighbour[row])[0, pairs.target[i]]
+            minus = -module(pairs.counterfactual[row])[0, pairs.target[i]]
+            total = total + 0.7 * (plus - minus) / 40 + 0.2 * (plus**2 + minus**2) / 40
+    total.backward()
+    for before, after in zip(
+        module.parameters(), net.module_.parameters(), strict=True
+    ):
+        expected = before.detach() - 0.1 * before.grad
+        torch.testing.assert_close(after.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_targets_are_uniform_over_the_classes_other_than_the_predicted_one():
+    rng = torch.Generator().manual_seed(0)
+    predicted = torch.arange(3).repeat(2000)
+    target = draw_targets(predicted, torch.tensor([0, 1, 2]), rng)
+    counts = torch.zeros(3, 3)
+    counts.index_put_((predicted, target), torch.ones(6000), accumulate=True)
+    assert (counts.diag() == 0).all()
+    off = counts[~torch.eye(3, dtype=bool)]
+    assert (off / 2000 - 0.5).abs().max() < 0.05
+
+
+def test_targets_are_classes_that_have_training_rows():
+    rng = torch.Generator().manual_seed(0)
+    target = draw_targets(torch.zeros(50, dtype=torch.long), torch.tensor([0, 2]), rng)
+    assert (target == 2).all()
+
+
+def test_neighbours_are_uniform_training_rows_of_the_target_class():
+    rng = torch.Generator().manual_seed(0)
+    y = torch.tensor([2, 0, 1, 0, 2, 0])
+    target = torch.tensor([0, 1, 2]).repeat(3000)
+    rows = draw_neighbours(target, y, rng)
+    assert (y[rows] == target).all()
+    share = torch.bincount(rows[target == 0], minlength=6)[[1, 3, 5]] / 3000
+    assert (share - 1 / 3).abs().max() < 0.05
+
+
+def test_chunks_are_consecutive_near_equal_and_lose_nothing():
+    X, y = blobs()
+    net = make(max_epochs=1).fit(X, y)
+    net.history.new_epoch()
+    pairs = net.make_pairs(torch.tensor(X), torch.tensor(y))
+    chunks = split(pairs, 7)
+    sizes = [len(chunk.target) for chunk in chunks]
+    assert max(sizes) - min(sizes) <= 1
+    assert torch.equal(torch.cat([c.counterfactual for c in chunks]), pairs[2])
+    assert split(pairs, 1000)[-1] is None
+
+
+def test_every_factual_is_drawn_at_most_once_and_the_number_is_capped():
+    X, y = blobs(50)
+    net = make(n_counterfactuals=1000, max_epochs=1).fit(X, y)
+    assert net.n_rows(50) == 50
+    net.set_params(n_counterfactuals=0.3)
+    assert net.n_rows(50) == 15
+
+
+def test_protected_neighbours_agree_with_their_counterfactuals():
+    X, y = blobs()
+    constraints = Constraints.from_spec({0: "none"}, feature_names=[0, 1, 2])
+    net = make(constraints=constraints, max_epochs=1).fit(X, y)
+    net.history.new_epoch()
+    pairs = net.make_pairs(torch.tensor(X), torch.tensor(y))
+    assert torch.equal(pairs.neighbour[:, 0], pairs.counterfactual[:, 0])
+    assert not torch.equal(pairs.neighbour[:, 1], pairs.counterfactual[:, 1])
+
+
+def test_the_search_leaves_no_trace_in_dropout_and_batch_norm():
+    """Running statistics are those of the observed batches, and only of those."""
+
+    class Noisy(nn.Sequential):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__(
+                nn.BatchNorm1d(n_features_in),
+                nn.Linear(n_features_in, 8),
+                nn.Dropout(0.5),
+                nn.Linear(8, n_classes),
+            )
+
+    X, y = blobs()
+    trained = make(module=Noisy).fit(X, y)
+    plain = make(module=Noisy, **PLAIN).fit(X, y)
+    assert torch.equal(trained.module_[0].running_mean, plain.module_[0].running_mean)
+    assert not same(weights(trained), weights(plain))
+
+
+def test_lbfgs_sees_the_same_counterfactuals_in_every_closure():
+    X, y = blobs()
+    net = make(optimizer=torch.optim.LBFGS, lr=0.1, batch_size=-1).fit(X, y)
+    assert net.score(X, y) > 0.8
+
+
+def test_validation_split_and_dropped_batches_keep_every_chunk_in_place():
+    X, y = blobs()
+    net = make(
+        train_split=ValidSplit(4, stratified=True), iterator_train__drop_last=True
+    )
+    net.fit(X, y)
+    assert "valid_loss" in net.history[-1]
+    assert "mature" in net.history[-1]
+    held_out = make(train_split=predefined_split(Dataset(*blobs(seed=1)))).fit(X, y)
+    assert "valid_acc" in held_out.history[-1]
+
+
+def test_images_and_a_convolution():
+    class Conv(nn.Sequential):
+        def __init__(self, n_classes):
+            super().__init__(
+                nn.Conv2d(1, 2, 3),
+                nn.BatchNorm2d(2),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Dropout(0.2),
+                nn.Linear(2 * 26 * 26, n_classes),
+            )
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 1, 28, 28)).astype(np.float32)
+    y = rng.integers(0, 3, 60)
+    net = make(module=Conv, max_epochs=2).fit(X, y)
+    assert net.predict_proba(X).shape == (60, 3)
+    assert 0 <= net.history[-1]["mature"] <= 1
+
+
+def test_a_module_that_returns_probabilities_is_understood():
+    class Soft(nn.Sequential):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__(nn.Linear(n_features_in, n_classes), nn.Softmax(dim=1))
+
+    X, y = blobs()
+    net = make(module=Soft, criterion=nn.NLLLoss, lr=0.05, max_epochs=10).fit(X, y)
+    x = torch.tensor(X)
+    torch.testing.assert_close(
+        net.logit_module()(x).softmax(1), net.module_(x), rtol=1e-4, atol=1e-5
+    )
+    assert net.score(X, y) > 0.85
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_wrong_number_of_logits_is_named(n_outputs):
+    net = make(module=nn.Linear(3, n_outputs))
+    with pytest.raises(ValueError, match=rf"shape \(2, {n_outputs}\).*2 classes"):
+        net.fit(*blobs())
+
+
+def test_a_diverging_loss_stops_and_keeps_the_last_good_weights():
+    X, y = blobs()
+
+    class Explode(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.calls = nn.Linear(3, 2), 0
+
+        def forward(self, x):
+            self.calls += self.training
+            return self.linear(x) * (torch.inf if self.calls > 10 else 1.0)
+
+    net = make(module=Explode, max_epochs=8, **PLAIN)
+    with pytest.warns(DivergenceWarning, match=r"epoch 3.*learning rate \(lr\)"):
+        net.fit(X, y)
+    good = make(module=Explode, max_epochs=2, **PLAIN).fit(X, y)
+    assert len(net.history) == 2
+    assert same(weights(net), weights(good))
+
+
+def test_exploding_energies_never_leave_a_net_that_is_not_finite():
+    X, y = blobs()
+    net = make(optimizer=torch.optim.SGD, lr=1e4, lambda_div=100.0, lambda_reg=0.0)
+    with pytest.warns(DivergenceWarning, match="lambda_reg"):
+        net.fit(X, y)
+    assert np.isfinite(net.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lambda_div", -1),
+        ("lambda_adv", "much"),
+        ("lambda_reg", float("nan")),
+        ("burn_in", 1.5),
+        ("epsilon", None),
+        ("n_counterfactuals", 0),
+        ("n_counterfactuals", 1.5),
+        ("n_counterfactuals", True),
+        ("objective", "mine"),
+        ("generator", "best"),
+    ],
+)
+def test_wrong_parameters_are_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        make(**{name: value}).fit(*blobs())
+
+
+def test_generator_parameters_are_reached_through_the_net():
+    net = make(generator__threshold=0.8, max_epochs=1).fit(*blobs())
+    assert net.generator_.threshold == 0.8
+    net.set_params(generator__threshold=0.6).partial_fit(*blobs())
+    assert net.generator_.threshold == 0.6
+    net.set_params(generator=GenericGenerator()).partial_fit(*blobs())
+    assert isinstance(net.generator_, GenericGenerator)
+
+
+def test_the_two_hooks_rebuild_the_reference_code():
+    """Label of the first version of the paper, and its ridge on immature pairs."""
+
+    class Reference(CounterfactualNet):
+        def adversarial_target(self, y_true, y_predicted):
+            return y_predicted
+
+        def pair_terms(self, energy_neighbour, energy_counterfactual, mature):
+            other = torch.where(mature, energy_counterfactual, energy_neighbour)
+            return (
+                energy_neighbour - other,
+                energy_neighbour.square() + other.square(),
+            )
+
+    X, y = blobs()
+    torch.manual_seed(0)
+    net = Reference(random_state=0, max_epochs=2, generator__threshold=0.95).fit(X, y)
+    ours = make(max_epochs=2, batch_size=128, lr=1e-3, generator__threshold=0.95)
+    assert net.history[0]["mature"] < 1
+    assert net.history[0]["ridge"] > ours.fit(X, y).history[0]["ridge"]
+
+
+def test_energy_is_minus_the_target_logit():
+    logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert energy(logits, torch.tensor([1, 0])).tolist() == [-2.0, -3.0]
