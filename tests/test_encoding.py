@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
@@ -641,14 +641,31 @@ def test_leaving_an_unknown_category_counts_one(encoder):
 # ------------------------------------------------------------------------- properties
 
 
-def holds(column, word):
-    """Whether a column of pairs (before, after) respects a mutability word."""
-    pairs = [(a, b) for a, b in column if not pd.isna(a)]
+def ranks(column):
+    """Numbers and ordered categories as float64, missing values as NaN."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.codes.astype(float).replace(-1.0, np.nan)
+    return column.to_numpy(dtype=float, na_value=np.nan)
+
+
+def assert_mutability(before, after, word):
+    """Check one column against its word."""
     if word == "none":
-        return all(pd.isna(b) if pd.isna(a) else a == b for a, b in column)
-    if word == "increase":
-        return all(b >= a for a, b in pairs)
-    return word == "both" or all(b <= a for a, b in pairs)
+        pd.testing.assert_series_equal(after, before, check_exact=True)
+    elif word != "both":
+        sign = 1 if word == "increase" else -1
+        change = sign * (ranks(after) - ranks(before))
+        assert np.nanmin(change, initial=0.0) >= 0
+
+
+def assert_observed(before, after, ordered):
+    """Check that a column stays inside the categories or the range it had."""
+    if not ordered:
+        assert set(after.dropna()) <= set(before.dropna())
+        return
+    old, new = ranks(before), ranks(after)
+    assert np.nanmin(old) <= np.nanmin(new)
+    assert np.nanmax(new) <= np.nanmax(old)
 
 
 def series(values, missing, dtype):
@@ -663,10 +680,11 @@ def series(values, missing, dtype):
     )
 
 
-REAL = st.floats(-1e6, 1e6, allow_nan=False)
+PROPERTY = settings(deadline=None, derandomize=True, phases=[Phase.generate])
+REAL = st.floats(-1e6, 1e6).map(lambda value: round(value, 4))
 KINDS = {
     "real": series(REAL, np.nan, float),
-    "real32": series(st.floats(-100, 100, width=32), np.nan, "float32"),
+    "real32": series(REAL, np.nan, "float32"),
     "nullable real": series(REAL, pd.NA, "Float64"),
     "whole": series(st.integers(-(10**6), 10**6), ..., "int64"),
     "tiny": series(st.integers(-128, 127), ..., "int8"),
@@ -678,7 +696,7 @@ KINDS = {
     "nullable bool": series(st.booleans(), pd.NA, "boolean"),
     "ordered": series(st.sampled_from(list(SIZES.categories)), None, SIZES),
 }
-ORDERLESS = ("text", "object", "bool", "nullable bool")
+ORDERLESS = ("text", "object", "bool")
 
 
 @st.composite
@@ -690,12 +708,12 @@ def small_tables(draw):
     mutability = {}
     for name, kind in zip(frame, kinds, strict=True):
         known = ["both", "none"]
-        known += [] if kind in ORDERLESS else ["increase", "decrease"]
+        known += [] if kind.endswith(ORDERLESS) else ["increase", "decrease"]
         mutability[name] = draw(st.sampled_from(known))
     return pd.DataFrame(frame).set_axis(range(7, 7 + n)), mutability
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(PROPERTY, max_examples=80)
 @given(small_tables())
 def test_every_table_comes_back_as_it_was(case):
     X, _ = case
@@ -703,7 +721,7 @@ def test_every_table_comes_back_as_it_was(case):
     assert_same_bits(space.decode(space.encode(X), like=X), X)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(PROPERTY, max_examples=120)
 @given(
     small_tables(),
     st.sampled_from(["auto", None]),
@@ -721,19 +739,15 @@ def test_every_feasible_point_decodes_to_a_row_within_types_and_rules(
     assert list(decoded.dtypes) == list(X.dtypes)
     assert decoded.index.equals(X.index)
     for name in X:
-        assert not (decoded[name].isna() & X[name].notna()).any()
-        assert holds(list(zip(X[name], decoded[name], strict=True)), mutability[name])
-        present = decoded[name].dropna()
-        if pd.api.types.is_bool_dtype(X[name].dtype) or domain == "auto":
-            ordered = X[name].dtype != object and str(X[name].dtype) != "str"
-            if ordered:
-                assert X[name].min() <= present.min()
-                assert present.max() <= X[name].max()
-            else:
-                assert set(present) <= set(X[name].dropna())
+        before, after = X[name], decoded[name]
+        ordered = not name.endswith(ORDERLESS)
+        assert not (after.isna() & before.notna()).any()
+        assert_mutability(before, after, mutability[name])
+        if domain == "auto" or not ordered:
+            assert_observed(before, after, ordered)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(PROPERTY, max_examples=40)
 @given(
     arrays(
         st.sampled_from([np.float32, np.float64, np.int64]),
@@ -748,7 +762,7 @@ def test_every_array_comes_back_as_it_was(X):
     assert decoded.tobytes() == X.tobytes()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(PROPERTY, max_examples=40)
 @given(arrays(np.int64, (6, 3), elements=st.integers(-9999, 9999)), st.integers(0, 99))
 def test_moved_numbers_decode_to_what_they_encode(X, seed):
     X = X / 64

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from skct import (
-    BaseGenerator,
     Constraints,
     ECCCoGenerator,
     GenericGenerator,

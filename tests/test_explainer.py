@@ -1,0 +1,385 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import people, quick
+from scipy import sparse
+from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, search
+from skct.exceptions import ConstraintWarning, SearchWarning
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    return quick(epochs=40).fit(X, y), X, y
+
+
+# ------------------------------------------------------------------------- promises
+
+
+def test_answers_keep_columns_types_index_and_constraints(fitted, denied):
+    answer = fitted.explain(denied, target="approved")
+    after = answer.counterfactual
+    assert after.dtypes.equals(denied.dtypes)
+    assert after.index.equals(denied.index)
+    for name in ("age", "married"):
+        assert (after[name] == denied[name]).all()
+    assert (after["education"].cat.codes >= denied["education"].cat.codes).all()
+    assert set(after["job"]) <= {"clerk", "cook", "nurse"}
+    assert after["children"].between(0, 3).all()
+    assert after["income"].min() >= 0
+    assert answer.valid.mean() > 0.9
+
+
+def test_valid_is_what_the_model_says_about_the_table_that_is_returned(fitted, denied):
+    answer = fitted.explain(denied, target="approved")
+    predicted = fitted.predict(answer.counterfactual)
+    assert ((predicted == "approved") == answer.valid).all()
+    probability = fitted.predict_proba(answer.counterfactual)[:, 0]
+    np.testing.assert_allclose(probability, answer.probability, atol=1e-6)
+
+
+def test_what_did_not_move_keeps_its_bits(fitted, denied):
+    denied = denied.assign(income=denied["income"] + 1e-9 * np.arange(len(denied)))
+    answer = fitted.explain(denied, target="approved")
+    moved = answer.counterfactual["income"] != denied["income"]
+    assert 0 < moved.sum() < len(denied)
+    untouched = answer.counterfactual["income"][~moved].to_numpy()
+    assert (untouched == denied["income"][~moved].to_numpy()).all()
+
+
+def test_cost_and_implausibility_are_l1_in_standardised_units(
+    applicants, fitted, denied
+):
+    X, y = applicants
+    answer = fitted.explain(denied[:20], target="approved")
+    scale = X[["age", "income", "children"]].std(ddof=0)
+    numbers = (
+        answer.counterfactual[scale.index].astype(float) - denied[:20][scale.index]
+    )
+    expected = (numbers.abs() / scale).sum(axis=1)
+    for name in ("job", "education", "married"):
+        expected += answer.counterfactual[name] != denied[:20][name]
+    np.testing.assert_allclose(answer.cost, expected, rtol=1e-4, atol=1e-5)
+
+    def coordinates(table):
+        codes = pd.get_dummies(table[["job", "education", "married"]].astype(str))
+        return pd.concat([table[scale.index] / scale, codes / 2], axis=1)
+
+    both = coordinates(pd.concat([answer.counterfactual, X[y == "approved"]]))
+    distance = cdist(both[:20].astype(float), both[20:].astype(float), "cityblock")
+    np.testing.assert_allclose(answer.implausibility, distance.mean(1), rtol=1e-4)
+
+
+def test_n_changed_counts_raw_columns(fitted, denied):
+    answer = fitted.explain(denied, target="approved")
+    counts = answer.changes()["row"].value_counts()
+    got = counts.reindex(answer.row[answer.valid], fill_value=0).to_numpy()
+    assert (got == answer.n_changed[answer.valid]).all()
+
+
+def test_default_target_is_the_runner_up(iris):
+    clf, X, _ = iris
+    answer = clf.explain(X)
+    second = clf.predict_proba(X).argsort(1)[:, -2]
+    assert (answer.target == clf.classes_[second]).all()
+    assert (answer.predicted == clf.predict(X)).all()
+
+
+def test_one_target_or_one_per_row(iris):
+    clf, X, _ = iris
+    rows = X[clf.predict(X) == 0][:6]
+    targets = [1, 2, 1, 2, 1, 2]
+    answer = CounterfactualExplainer(clf, target=1).explain(rows, target=targets)
+    assert answer.target.tolist() == targets
+    single = CounterfactualExplainer(clf, target=2).explain(rows)
+    assert (single.target == 2).all()
+
+
+@pytest.mark.parametrize("target", [7, "virginica", [0, 1]])
+def test_an_unknown_target_raises(iris, target):
+    clf, X, _ = iris
+    with pytest.raises(ValueError, match="target"):
+        clf.explain(X[:3], target=target)
+
+
+def test_rows_already_there_come_back_unchanged_with_one_warning(fitted, applicants):
+    X, _ = applicants
+    n_done = int((fitted.predict(X) == "approved").sum())
+    with pytest.warns(SearchWarning, match=f"{n_done} of 300 rows") as caught:
+        answer = fitted.explain(X, target="approved")
+    assert sum("already" in str(w.message) for w in caught) == 1
+    done = answer.predicted == "approved"
+    assert answer.valid[done].all()
+    assert (answer.cost[done] == 0).all()
+    pd.testing.assert_frame_equal(answer.counterfactual[done], X[done])
+
+
+def test_a_row_that_failed_is_kept_with_a_reason(fitted, denied):
+    frozen = dict.fromkeys(denied.columns, "none")
+    explainer = CounterfactualExplainer(fitted, mutability=frozen)
+    with pytest.warns(SearchWarning, match="no valid counterfactual"):
+        answer = explainer.explain(denied[:4], target="approved")
+    assert not answer.valid.any()
+    assert all("no feature may move" in text for text in answer.reason)
+    pd.testing.assert_frame_equal(answer.counterfactual, denied[:4])
+    assert len(answer.changes()) == 0
+    assert np.isfinite(answer.cost).all()
+    assert "no valid counterfactual" in str(answer)
+
+
+def test_rows_are_independent_of_their_batch(fitted, denied):
+    explainer = CounterfactualExplainer(fitted)
+    together = explainer.explain(denied, target="approved")
+    order = np.random.default_rng(0).permutation(len(denied))
+    mixed = explainer.explain(denied.iloc[order], target="approved")
+    small = CounterfactualExplainer(fitted, batch_size=7).explain(denied, "approved")
+    encode = fitted.feature_space_.encode
+    reference = encode(together.counterfactual)
+    shuffled = encode(mixed.counterfactual)[np.argsort(order)]
+    np.testing.assert_allclose(shuffled, reference, atol=1e-5)
+    np.testing.assert_allclose(encode(small.counterfactual), reference, atol=1e-5)
+    alone = explainer.explain(denied[3:4], target="approved")
+    np.testing.assert_allclose(encode(alone.counterfactual), reference[3:4], atol=1e-5)
+
+
+# ----------------------------------------------------------------- what it wraps
+
+
+def test_works_without_fit_around_a_fitted_classifier(fitted, denied):
+    explainer = CounterfactualExplainer(fitted)
+    answer = explainer.explain(denied[:3])
+    pd.testing.assert_frame_equal(
+        answer.counterfactual, fitted.explain(denied[:3]).counterfactual
+    )
+    pd.testing.assert_frame_equal(
+        explainer.transform(denied[:3]), answer.counterfactual
+    )
+
+
+def test_a_fitted_estimator_is_used_as_it_is(fitted, applicants):
+    explainer = CounterfactualExplainer(fitted).fit(*applicants)
+    assert explainer.estimator_ is fitted
+    frozen = CounterfactualExplainer(FrozenEstimator(fitted)).fit(*applicants)
+    assert frozen.estimator_.estimator is fitted
+
+
+def test_an_unfitted_one_is_cloned_seeded_and_fitted(applicants):
+    X, y = applicants
+    clf = quick(epochs=3, random_state=None)
+    first, second = (
+        CounterfactualExplainer(clf, random_state=0).fit(X, y) for _ in range(2)
+    )
+    assert not hasattr(clf, "net_")
+    assert clf.random_state is None
+    assert first.transform(X[:9]).equals(second.transform(X[:9]))
+
+
+def test_clone_forgets_a_fit_and_frozen_estimator_does_not(fitted, denied):
+    with pytest.raises(NotFittedError):
+        clone(CounterfactualExplainer(fitted)).explain(denied)
+    frozen = CounterfactualExplainer(FrozenEstimator(fitted))
+    assert len(clone(frozen).explain(denied[:2])) == 2
+
+
+def test_reference_rows_are_those_of_fit(iris):
+    clf, X, y = iris
+    rows = X[clf.predict(X) == 0][:3]
+    far = X.assign(**{"petal length (cm)": X["petal length (cm)"] + 100})
+    near = CounterfactualExplainer(clf).fit(X, y).explain(rows)
+    other = CounterfactualExplainer(clf).fit(far, y).explain(rows)
+    assert (other.implausibility > near.implausibility + 10).all()
+
+
+def test_without_reference_rows_there_is_no_implausibility(applicants):
+    X, y = applicants
+    answer = quick(epochs=5, n_reference=0).fit(X, y).explain(X[:3])
+    assert answer.implausibility is None
+    assert "implausibility" not in answer.to_frame()
+    assert "implausibility" not in answer.summary()
+    assert "implausibility" not in answer.to_json()
+
+
+def test_a_bare_module_with_a_closed_form_answer():
+    """Logits (0, x0): the cheapest answer lies on x0 = 0, other columns untouched."""
+    module = nn.Linear(3, 2)
+    with torch.no_grad():
+        module.weight.zero_()
+        module.bias.zero_()
+        module.weight[1, 0] = 1.0
+    X = np.random.default_rng(0).normal(size=(40, 3)) - [2.0, 0, 0]
+    y = np.where(np.arange(40) % 2, "yes", "no")
+    explainer = CounterfactualExplainer(
+        module, generator=GenericGenerator(max_iter=999)
+    )
+    answer = explainer.fit(X, y).explain(X[X[:, 0] < 0], target="yes")
+    assert answer.valid.all()
+    assert (answer.counterfactual[:, 1:] == answer.factual[:, 1:]).all()
+    np.testing.assert_allclose(answer.counterfactual[:, 0], 0, atol=0.02)
+    with pytest.raises(NotFittedError):
+        CounterfactualExplainer(module).explain(X)
+
+
+def test_given_constraints_replace_the_trained_ones(fitted, denied):
+    explainer = CounterfactualExplainer(
+        fitted,
+        mutability={"income": "none"},
+        domain={"age": (18, 99), "job": ["clerk", "nurse"]},
+    )
+    answer = explainer.explain(denied[denied["job"] != "cook"], target="approved")
+    assert (answer.counterfactual["income"] == answer.factual["income"]).all()
+    assert (answer.counterfactual["age"] != answer.factual["age"]).any()
+    assert "cook" not in set(answer.counterfactual["job"])
+
+
+def test_factuals_outside_their_domain_are_warned_about_and_kept(fitted, denied):
+    explainer = CounterfactualExplainer(
+        fitted, domain={"age": (18, 30)}, mutability={"age": "none"}
+    )
+    n = int((denied["age"] > 30).sum())
+    with pytest.warns(ConstraintWarning, match=f"{n} factuals.*'age'"):
+        answer = explainer.explain(denied, target="approved")
+    assert (answer.counterfactual["age"] == denied["age"]).all()
+
+
+def test_dear_features_are_changed_less(fitted, denied):
+    plain = CounterfactualExplainer(fitted).explain(denied, target="approved")
+    dear = CounterfactualExplainer(fitted, feature_weights={"income": 50.0})
+    dear = dear.explain(denied, target="approved")
+
+    def moved(answer):
+        change = answer.counterfactual["income"] - answer.factual["income"]
+        return change.abs().mean()
+
+    assert moved(dear) < 0.7 * moved(plain)
+
+
+def test_refine_is_never_dearer_and_keeps_validity(fitted, denied):
+    rough = CounterfactualExplainer(fitted, refine=False).explain(denied, "approved")
+    fine = CounterfactualExplainer(fitted).explain(denied, "approved")
+    both = rough.valid
+    assert fine.valid[both].all()
+    assert (fine.cost[both] <= rough.cost[both] + 1e-5).all()
+    assert fine.cost[both].mean() < 0.9 * rough.cost[both].mean()
+    assert fine.n_changed[both].mean() < rough.n_changed[both].mean()
+
+
+def test_the_default_generator_is_the_trained_one_made_patient(applicants):
+    X, y = applicants
+    trained = ECCCoGenerator(max_iter=10, threshold=0.9, lambda_energy=0.5)
+    clf = quick(epochs=2, generator=trained).fit(X, y)
+    view = CounterfactualExplainer(clf)._view(clf, X)
+    assert view.generator.max_iter == 200
+    assert view.generator.threshold == 0.5
+    assert view.generator.lambda_energy == 0.5
+
+
+def test_sparse_in_sparse_out(iris):
+    clf, X, y = iris
+    matrix = sparse.csr_matrix(X.to_numpy())
+    clf = quick(epochs=5).fit(matrix, y)
+    answer = clf.explain(matrix[:4])
+    assert sparse.issparse(answer.counterfactual)
+    assert answer.counterfactual.shape == (4, 4)
+    assert answer.to_frame().shape[0] == 4
+
+
+def test_frames_arrays_and_pandas_output(iris):
+    clf, X, y = iris
+    explainer = CounterfactualExplainer(FrozenEstimator(clf))
+    assert isinstance(explainer.transform(X[:3]), pd.DataFrame)
+    array = quick(epochs=5).fit(X.to_numpy(), y)
+    explainer = CounterfactualExplainer(FrozenEstimator(array))
+    assert explainer.transform(X.to_numpy()[:3]).shape == (3, 4)
+    names = CounterfactualExplainer(clf).fit(X, y).get_feature_names_out()
+    assert list(names) == list(X.columns)
+    framed = CounterfactualExplainer(array).fit(X.to_numpy(), y)
+    framed.set_output(transform="pandas")
+    assert framed.transform(X.to_numpy()[:3]).shape == (3, 4)
+
+
+def test_explain_works_where_gradients_are_off_and_touches_no_gradient(iris):
+    clf, X, _ = iris
+    before = [p.grad.clone() for p in clf.module_.parameters()]
+    with torch.no_grad():
+        first = clf.explain(X[:5])
+    assert first.to_json() == clf.explain(X[:5]).to_json()
+    after = [p.grad.clone() for p in clf.module_.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_images():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 1, 28, 28)).astype(np.float32)
+    y = rng.integers(0, 3, 40)
+    mutability = np.full((1, 28, 28), "both", dtype=object)
+    mutability[0, :5] = "none"
+    clf = quick(epochs=3, preprocessor=None, mutability=mutability).fit(X, y)
+    answer = clf.explain(X[:6])
+    assert (answer.counterfactual[:, 0, :5] == X[:6, 0, :5]).all()
+    assert (answer.counterfactual[:, 0, 5:] != X[:6, 0, 5:]).any()
+
+
+def test_a_progress_bar_on_request(fitted, denied, capsys):
+    CounterfactualExplainer(fitted).explain(denied[:5])
+    assert capsys.readouterr().err == ""
+    CounterfactualExplainer(fitted, verbose=1, batch_size=2).explain(denied[:5])
+    assert "Explaining" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------ wrong input
+
+
+BAD = [
+    ({"mutability": {"agee": "none"}}, r"Unknown feature 'agee'.*'age'"),
+    ({"domain": {"income": (3, 1)}}, r"low <= high"),
+    ({"feature_weights": {"income": 0.0}}, r"'feature_weights'.*positive"),
+    ({"feature_weights": [1.0]}, r"'feature_weights'"),
+    ({"generator": "dice"}, r"'generator'.*'dice'"),
+    ({"batch_size": 0}, r"'batch_size'.*>= 1"),
+    ({"refine": "yes"}, r"'refine'.*True or False"),
+    ({"generator": ECCCoGenerator(threshold=75)}, r"'threshold'.*ECCCoGenerator.*75"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), BAD, ids=lambda v: str(v)[:40])
+def test_wrong_parameters(fitted, denied, params, message):
+    with pytest.raises(ValueError, match=message):
+        CounterfactualExplainer(fitted, **params).explain(denied)
+
+
+def test_something_that_cannot_be_explained(applicants):
+    X, y = applicants
+    with pytest.raises(ValueError, match=r"'estimator'.*CounterfactualTraining"):
+        CounterfactualExplainer(ECCCoGenerator()).fit(X, y)
+
+
+def test_search_is_a_function_not_a_module():
+    assert callable(search)
+
+
+# ------------------------------------------------------- the claim, in its small form
+
+
+def test_adult_like_constraints_hold_in_every_single_counterfactual():
+    X, y = people(2000, seed=3)
+    clf = quick(
+        epochs=3,
+        mutability={"age": "none", "education": "increase", "children": "decrease"},
+        domain={"income": (5, 90)},
+    ).fit(X, y)
+    inside = X[X["income"].between(5, 90)]
+    answer = CounterfactualExplainer(clf, refine=False).explain(inside)
+    after = answer.counterfactual
+    assert (after["age"].to_numpy() == inside["age"].to_numpy()).all()
+    assert (after["education"].cat.codes >= inside["education"].cat.codes).all()
+    assert (after["children"] <= inside["children"]).all()
+    assert after["income"].between(5, 90).all()
+    assert after["children"].dtype == np.int8
