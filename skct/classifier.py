@@ -1,6 +1,7 @@
 """`CounterfactualTrainingClassifier`: scikit-learn manners around a skorch net."""
 
 import threading
+import warnings
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -24,6 +25,7 @@ from ._validation import (
     validate_table,
 )
 from .encoding import FeatureSpace
+from .exceptions import SearchWarning
 from .generators import GENERATORS, make_generator
 from .net import CounterfactualNet
 from .preprocessing import TableEncoder
@@ -298,13 +300,17 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             If values were missing.
         DivergenceWarning
             If the loss was no longer finite; the last good weights are kept.
+        SearchWarning
+            If hardly any counterfactual matured, so that there was little to learn.
         """
         self._check_parameters()
         going_on = self.warm_start and hasattr(self, "net_")
         X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
         check_consistent_length(X, y)
         state = {k: vars(self)[k] for k in FITTED} if going_on else self._start(X, y)
-        return self._train(state, X, y)
+        self._train(state, X, y)
+        warn_immature(self.history_, self.generator_)
+        return self
 
     def partial_fit(self, X, y, classes=None):
         """Train for one epoch; the first call fixes preprocessing, domain and classes.
@@ -545,8 +551,7 @@ def label_codes(y, classes):
 
 def batched_logits(module, encoded, batch_size=10_000):
     """Logits of encoded rows on the CPU; small batches are padded (see `search`)."""
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    n = len(encoded)
+    device, n = module_device(module), len(encoded)
     encoded = torch.from_numpy(np.ascontiguousarray(encoded))
     if 0 < n < MIN_ROWS:
         last = encoded[-1:].expand(MIN_ROWS - n, *encoded.shape[1:])
@@ -554,6 +559,11 @@ def batched_logits(module, encoded, batch_size=10_000):
     with torch.no_grad(), evaluation_mode(module):
         parts = [module(chunk.to(device)) for chunk in encoded.split(batch_size)]
     return torch.cat(parts)[:n].cpu()
+
+
+def module_device(module):
+    """Where the weights of a module are."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
 
 
 def adopt(net):
@@ -575,6 +585,21 @@ def history_table(history):
     ]
     table = pd.DataFrame(rows)
     return table.drop(columns="train_batch_count", errors="ignore")
+
+
+def warn_immature(history, generator, least=0.05):
+    """Warn if hardly any counterfactual of the last epoch reached the threshold."""
+    share = history["mature"].iloc[-1] if "mature" in history and len(history) else 1.0
+    if share < least:
+        warnings.warn(
+            f"{share:.0%} of the counterfactuals of the last epoch matured: they "
+            f"reached threshold={generator.threshold} within "
+            f"max_iter={generator.max_iter} steps. There is little to learn from the "
+            "others; lower the generator's threshold, raise its max_iter or "
+            "step_size, or train for more epochs.",
+            SearchWarning,
+            stacklevel=3,
+        )
 
 
 def take(X, rows):

@@ -676,7 +676,7 @@ class FeatureSpace:
         groups, i = [], 0
         while i < len(plain):
             total, j = np.zeros(len(numbers)), i
-            while j < len(plain) and plain[j] and not total.min() == 1:
+            while j < len(plain) and plain[j] and total.min() != 1:
                 total = total + numbers[:, j]
                 if total.max() > 1:
                     break

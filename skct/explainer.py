@@ -1,9 +1,11 @@
 """`CounterfactualExplainer`: counterfactuals of a fitted model, in raw units."""
 
 import warnings
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
@@ -28,6 +30,7 @@ from .classifier import (
     CounterfactualTrainingClassifier,
     batched_logits,
     label_codes,
+    module_device,
     take,
 )
 from .constraints import Constraints, resolve_position
@@ -78,7 +81,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     refine : bool, default=True
         Make answers cheaper and sparser after the search.
     batch_size : int or None, default=None
-        Rows searched together; None: 10,000.
+        Rows that are worked on together, which bounds memory; None: 10,000.
     random_state : int, RandomState or None, default=None
         Seed for fitting an unfitted estimator and for drawing reference rows.
     verbose : int, default=0
@@ -343,35 +346,22 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         view = getattr(self, "_fitted_view", None) or self._view(self.estimator, X)
         weights = self._weights(view.space)
         warn_outside(view, X)
-        encoded = view.space.encode(X)
-        logits = batched_logits(view.module, encoded)
-        wanted = self._targets(
-            self.target if target is None else target, logits, view.classes
+        codes = target_codes(
+            self.target if target is None else target, len(X), view.classes
         )
-        answer = self._search_all(view, X, encoded, logits.argmax(1), wanted, weights)
-        explanation = self._judge(view, X, encoded, logits, wanted, weights, answer)
-        return restore_type(explanation, kept_type)
-
-    def _targets(self, target, logits, classes):
-        """Class index that each row is to reach."""
-        n = len(logits)
-        if target is None:
-            return logits.topk(2, dim=1).indices[:, 1]
-        labels = np.asarray(
-            target, dtype=classes.dtype if classes.dtype == object else None
-        )
-        if labels.ndim == 0:
-            labels = np.full(n, labels[()], dtype=labels.dtype)
-        if labels.shape != (n,):
-            raise ValueError(
-                f"The 'target' parameter must be one label or one per row ({n}). Got "
-                f"an array of shape {labels.shape}."
+        size = self.batch_size or BATCH_SIZE
+        parts = []
+        for start in tqdm(
+            range(0, len(X), size), desc="Explaining", disable=not self.verbose
+        ):
+            rows = np.arange(start, min(start + size, len(X)))
+            wanted = None if codes is None else codes[rows]
+            parts.append(
+                self._explain_batch(view, take(X, rows), rows, wanted, weights)
             )
-        known = {label: code for code, label in enumerate(classes.tolist())}
-        for label in labels.tolist():
-            if label not in known:
-                raise unknown_name("label", label, classes.tolist(), "target")
-        return torch.tensor([known[label] for label in labels.tolist()])
+        explanation = concatenate(parts)
+        warn_about(explanation, view.generator)
+        return restore_type(explanation, kept_type)
 
     def _weights(self, space):
         """Cost of each raw column."""
@@ -392,31 +382,24 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             raise parameter_error(self, "feature_weights", "positive numbers", given)
         return weights
 
-    def _search_all(self, view, X, encoded, predicted, wanted, weights):
-        """Search in batches; rows that need no change are left out."""
-        rows = (predicted != wanted).nonzero().squeeze(1)
-        n_done = len(encoded) - len(rows)
-        if n_done:
-            warnings.warn(
-                f"{n_done} of {len(encoded)} rows are already predicted as their "
-                "target and come back unchanged.",
-                SearchWarning,
-                stacklevel=3,
+    def _explain_batch(self, view, X, rows, wanted, weights):
+        """Explanation of one batch; rows that need no change are not searched."""
+        encoded = view.space.encode(X)
+        logits = batched_logits(view.module, encoded)
+        wanted = logits.topk(2, dim=1).indices[:, 1] if wanted is None else wanted
+        searched = (logits.argmax(1) != wanted).numpy()
+        found, n_iter = encoded.copy(), np.zeros(len(encoded), dtype=int)
+        if searched.any():
+            found[searched], n_iter[searched] = self._search(
+                view, take(X, searched), encoded[searched], wanted[searched], weights
             )
-        found = encoded.copy()
-        n_iter = np.zeros(len(encoded), dtype=int)
-        size = self.batch_size or BATCH_SIZE
-        chunks = rows.split(size) if len(rows) else []
-        for chunk in tqdm(chunks, desc="Explaining", disable=not self.verbose):
-            where = chunk.numpy()
-            found[where], n_iter[where] = self._search_batch(
-                view, take(X, where), encoded[where], wanted[chunk], weights
-            )
-        return found, n_iter
+        return self._judge(
+            view, X, rows, encoded, logits, wanted, weights, found, n_iter
+        )
 
-    def _search_batch(self, view, X, encoded, wanted, weights):
-        """Search one batch, refine it, and keep the refinement where it is valid."""
-        device = next((p.device for p in view.module.parameters()), torch.device("cpu"))
+    def _search(self, view, X, encoded, wanted, weights):
+        """Search, refine, and keep the refinement where it stays valid."""
+        device = module_device(view.module)
         factual = torch.from_numpy(encoded).to(device)
         constraints = view.constraints.to(device)
         scale = None
@@ -431,28 +414,26 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             constraints,
             weights=scale,
         )
-        plain = result.counterfactual.cpu().numpy()
-        if not self.refine:
-            return plain, result.n_iter.cpu().numpy()
-        threshold = view.generator.threshold
-        better = (
-            refine(view.module, result, factual, constraints, threshold, scale)
-            .cpu()
-            .numpy()
+        rough, n_iter = (
+            t.cpu().numpy() for t in (result.counterfactual, result.n_iter)
         )
-        logits = batched_logits(view.module, self._settled(view, X, better))
+        if not self.refine:
+            return rough, n_iter
+        threshold = view.generator.threshold
+        fine = refine(view.module, result, factual, constraints, threshold, scale)
+        fine = fine.cpu().numpy()
+        logits = batched_logits(view.module, self._settled(view, X, fine))
         lost = (logits.argmax(1) != wanted).numpy() & result.mature.cpu().numpy()
-        better[lost] = plain[lost]
-        return better, result.n_iter.cpu().numpy()
+        fine[lost] = rough[lost]
+        return fine, n_iter
 
     @staticmethod
     def _settled(view, X, encoded):
         """Model input of the answer as it will stand in the table."""
         return view.space.encode(view.space.decode(encoded, X, view.rules))
 
-    def _judge(self, view, X, encoded, logits, wanted, weights, answer):
+    def _judge(self, view, X, rows, encoded, logits, wanted, weights, found, n_iter):
         """Decode, re-encode and measure: what counts is what stands in the table."""
-        found, n_iter = answer
         table = view.space.decode(found, X, view.rules)
         settled = view.space.encode(table)
         final = batched_logits(view.module, settled)
@@ -462,19 +443,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         after, _ = view.space.coordinates(settled)
         moved = np.zeros((len(found), len(view.space.feature_names)), dtype=bool)
         np.logical_or.at(moved.T, owner, (before != after).T)
-        failed = int((~valid).sum())
-        if failed:
-            warnings.warn(
-                f"{failed} of {len(valid)} rows have no valid counterfactual within "
-                f"max_iter={view.generator.max_iter}; see `reason`. Raise max_iter, "
-                "or loosen mutability or domain.",
-                SearchWarning,
-                stacklevel=3,
-            )
         return CounterfactualExplanation(
             factual=X,
             counterfactual=table,
-            row=np.asarray(X.index) if hasattr(X, "index") else np.arange(len(found)),
+            row=np.asarray(X.index) if hasattr(X, "index") else rows,
             target=view.classes[wanted.numpy()],
             predicted=view.classes[logits.argmax(1).numpy()],
             valid=valid,
@@ -485,6 +457,65 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             n_changed=moved.sum(1),
             n_iter=n_iter,
             reason=reasons(valid, probability, moved, n_iter),
+        )
+
+
+def target_codes(target, n, classes):
+    """Class index that each row is to reach; None for the runner-up."""
+    if target is None:
+        return None
+    labels = np.asarray(target, dtype=object if classes.dtype == object else None)
+    if labels.ndim == 0:
+        labels = np.full(n, labels[()], dtype=labels.dtype)
+    if labels.shape != (n,):
+        raise ValueError(
+            f"The 'target' parameter must be one label or one per row ({n}). Got an "
+            f"array of shape {labels.shape}."
+        )
+    known = {label: code for code, label in enumerate(classes.tolist())}
+    for label in labels.tolist():
+        if label not in known:
+            raise unknown_name("label", label, classes.tolist(), "target")
+    return torch.tensor([known[label] for label in labels.tolist()], dtype=torch.long)
+
+
+def concatenate(parts):
+    """One explanation of the explanations of consecutive batches."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def join(values):
+        if values[0] is None:
+            return None
+        if hasattr(values[0], "iloc"):
+            return pd.concat(values)
+        return np.concatenate(values)
+
+    names = [field.name for field in fields(CounterfactualExplanation)]
+    return CounterfactualExplanation(
+        **{name: join([getattr(part, name) for part in parts]) for name in names}
+    )
+
+
+def warn_about(explanation, generator):
+    """Count rows that needed no change, and rows without an answer."""
+    n = len(explanation)
+    n_done = int((explanation.predicted == explanation.target).sum())
+    if n_done:
+        warnings.warn(
+            f"{n_done} of {n} rows are already predicted as their target and come "
+            "back unchanged.",
+            SearchWarning,
+            stacklevel=3,
+        )
+    n_failed = int((~explanation.valid).sum())
+    if n_failed:
+        warnings.warn(
+            f"{n_failed} of {n} rows have no valid counterfactual within "
+            f"max_iter={generator.max_iter}; see `reason`. Raise max_iter, or loosen "
+            "mutability or domain.",
+            SearchWarning,
+            stacklevel=3,
         )
 
 

@@ -1,5 +1,6 @@
 """`CounterfactualNet`: skorch's training loop with counterfactuals in it."""
 
+import contextlib
 import math
 import time
 import warnings
@@ -231,10 +232,8 @@ class CounterfactualNet(NeuralNetClassifier):
         """Go on for a number of epochs; an interrupt leaves a usable net."""
         self.epochs_to_go_ = epochs
         self.notify("on_train_begin", X=X, y=y)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             self.fit_loop(X, y, epochs=epochs)
-        except KeyboardInterrupt:
-            pass
         self.notify("on_train_end", X=X, y=y)
         return self
 

@@ -30,7 +30,7 @@ from skct import (
     CounterfactualTrainingClassifier,
     GenericGenerator,
 )
-from skct.exceptions import ImputationWarning
+from skct.exceptions import ImputationWarning, SearchWarning
 
 
 def weights(clf):
@@ -455,6 +455,12 @@ def test_missing_label(applicants):
     y[0] = None
     with pytest.raises(ValueError, match="y contains NaN"):
         quick().fit(X, y)
+
+
+def test_counterfactuals_that_do_not_mature_are_warned_about(applicants):
+    clf = quick(epochs=2).set_params(generator__threshold=0.999)
+    with pytest.warns(SearchWarning, match=r"0% .*threshold=0.999.*max_iter=30"):
+        clf.fit(*applicants)
 
 
 # -------------------------------------------------------------------- progress

@@ -342,10 +342,10 @@ def test_an_unknown_category_stays_unknown_while_unmoved(word, ordered):
     assert torch.equal(constraints.discretize(x, factual), x)
 
 
-def test_an_unknown_category_can_become_a_known_one():
-    x = torch.tensor([[0.1, 0.8, 0.0]])
-    snapped = categories(3).discretize(x, torch.zeros(1, 3))
-    assert snapped.tolist() == [[0.0, 1.0, 0.0]]
+def test_an_unknown_category_becomes_known_once_one_outweighs_the_rest():
+    x = torch.tensor([[0.1, 0.8, 0.0], [0.1, 0.3, 0.0]])
+    snapped = categories(3).discretize(x, torch.zeros(2, 3))
+    assert snapped.tolist() == [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
 
 
 def test_an_unknown_level_has_no_order_to_move_along():

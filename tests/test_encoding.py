@@ -10,7 +10,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from skct.constraints import Group
 from skct.encoding import FeatureSpace
@@ -628,11 +629,15 @@ def test_a_changed_category_of_a_found_group_counts_one():
     [
         OneHotEncoder(handle_unknown="ignore"),
         OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
+        make_pipeline(
+            OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+            StandardScaler(),
+        ),
     ],
-    ids=repr,
+    ids=["one-hot", "ordinal", "one-hot, scale"],
 )
 def test_leaving_an_unknown_category_counts_one(encoder):
-    X = pd.DataFrame({"x": list("abcdefgh")})
+    X = pd.DataFrame({"x": list("ab" * 90 + "cdefgh")})
     space = FeatureSpace(encoder.fit(X), X)
     change = distances(space, pd.DataFrame({"x": ["z", "z"]}), X[:2])
     assert change.ravel().tolist() == [1, 1]

@@ -273,8 +273,8 @@ def test_refine_is_never_dearer_and_keeps_validity(fitted, denied):
 
 def test_the_default_generator_is_the_trained_one_made_patient(applicants):
     X, y = applicants
-    trained = ECCCoGenerator(max_iter=10, threshold=0.9, lambda_energy=0.5)
-    clf = quick(epochs=2, generator=trained).fit(X, y)
+    trained = ECCCoGenerator(max_iter=25, threshold=0.55, lambda_energy=0.5)
+    clf = quick(epochs=6, generator=trained).fit(X, y)
     view = CounterfactualExplainer(clf)._view(clf, X)
     assert view.generator.max_iter == 200
     assert view.generator.threshold == 0.5

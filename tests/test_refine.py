@@ -221,6 +221,22 @@ def test_a_category_goes_back_as_a_whole_or_not_at_all(worth, kept):
     assert (refined[0, 3] == 0) == kept
 
 
+def test_a_category_counts_by_what_its_change_is_worth_not_by_what_it_is_worth():
+    """From a category worth 5 to one worth 4: a step back, so it is undone."""
+    lower, upper = [0.0] * 2 + [-np.inf], [1.0] * 2 + [np.inf]
+    constraints = Constraints.from_arrays(
+        lower, upper, ["both"] * 3, (3,), groups=(Group((0, 1)),)
+    )
+
+    def model(x):
+        return linear(5.0, 4.0, 1.0)(x) - torch.tensor([0.0, 5.0])
+
+    factual, result = torch.tensor([[1.0, 0.0, 0.0]]), by_hand([[0.0, 1.0, 3.0]])
+    refined = refine(model, result, factual, constraints, 0.5)
+    assert refined[0, :2].tolist() == [1.0, 0.0]
+    assert 1.0 <= refined[0, 2] <= 1.02
+
+
 def test_an_integer_comes_back_in_whole_steps():
     one = np.ones(1)
     constraints = Constraints.from_arrays(-9 * one, 9 * one, ["both"], (1,), step=one)

@@ -85,6 +85,12 @@ def integer_constraints():
     return Constraints.from_arrays(LOWER, UPPER, WORDS, (N_FEATURES,), step=step)
 
 
+def one_category(size, **group):
+    ends = np.zeros(size), np.ones(size)
+    groups = (Group(tuple(range(size)), **group),)
+    return Constraints.from_arrays(*ends, ["both"] * size, (size,), groups=groups)
+
+
 def free_constraints():
     return Constraints.unbounded((N_FEATURES,))
 
@@ -536,6 +542,15 @@ def test_nascent_lies_in_the_ball_and_the_next_state_does_not():
     assert torch.equal(result.nascent, path[last, torch.arange(50)])
 
 
+def test_a_state_on_the_edge_of_the_ball_is_inside():
+    """A category that is left changes two columns by exactly one."""
+    model, factual = linear(-3.0, 3.0), torch.tensor([[1.0, 0.0]])
+    for epsilon, inside in ((1.0, True), (0.999, False)):
+        result = find(model, factual, constraints=one_category(2), epsilon=epsilon)
+        assert result.counterfactual.tolist() == [[0.0, 1.0]]
+        assert torch.equal(result.nascent, result.counterfactual) == inside
+
+
 @pytest.mark.parametrize("epsilon", [None, 0.0])
 def test_without_a_ball_the_nascent_state_is_the_factual(epsilon):
     factual, _ = make_rows(20)
@@ -648,12 +663,6 @@ def test_images_are_searched_in_their_own_shape():
     assert (result.nascent - factual).abs().max() <= 0.05
 
 
-def one_category(size, **group):
-    ends = np.zeros(size), np.ones(size)
-    groups = (Group(tuple(range(size)), **group),)
-    return Constraints.from_arrays(*ends, ["both"] * size, (size,), groups=groups)
-
-
 @pytest.mark.parametrize("baseline", [False, True])
 def test_a_category_can_be_the_way_to_the_target(baseline):
     size = 2 if baseline else 3
@@ -692,3 +701,13 @@ def test_the_order_of_categories_does_not_decide_what_is_found(order):
     result = find(model, factual, constraints=one_category(2))
     assert torch.equal(result.counterfactual, 1 - factual)
     assert result.mature.all()
+
+
+def test_imputed_integers_and_unknown_categories_that_no_step_moves_keep_their_bits():
+    factual, _ = make_rows(5)
+    factual[:, INTEGER], factual[:, GROUP] = 1.3, 0.0
+    model = linear(1.0, *[0.0] * (N_FEATURES - 1))
+    factual[:, 0] = -1.0
+    result = find(model, factual, constraints=mixed_constraints())
+    assert result.mature.all()
+    assert torch.equal(result.counterfactual[:, 1:], factual[:, 1:])
