@@ -6,10 +6,10 @@ Settings and protocol of the paper (its reference code, where the two differ): M
 32 ReLU units, 100 epochs of Adam; counterfactuals by ECCCo without distance penalty,
 50 steps, five energy weights; averages over valid counterfactuals of the test rows.
 The domain is the reference code's, two standard deviations around the mean or the
-observed range where that is wider. Plausibility at threshold 0.95 without constraints, cost at threshold 0.5 with the
-first (circles) or the age (California) column immutable. All test rows are explained
-instead of 100 draws with replacement. California housing is read from the folder in
-the environment variable SKCT_DATA.
+observed range where that is wider. Plausibility at threshold 0.95 without constraints,
+cost at threshold 0.5 with the first (circles) or the age (California) column immutable.
+All test rows are explained instead of 100 draws with replacement. California housing is
+read from the folder in the environment variable SKCT_DATA.
 """
 
 import argparse

@@ -59,7 +59,7 @@ SHARED = (
 
 
 class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
-    """Neural classifier trained so that its counterfactuals are plausible and actionable.
+    """Neural classifier trained to give plausible and actionable counterfactuals.
 
     Every epoch searches counterfactuals for a sample of the training rows on the
     current network, and trains on four terms at once: classification loss, contrastive

@@ -329,7 +329,7 @@ class Constraints:
 
     @cached_property
     def _blocks(self):
-        """Columns of each group (a slice, where neighbours) and whether it may be off."""
+        """Columns of each group, a slice if adjacent, and whether it may be off."""
         blocks = []
         for group in self.groups:
             first, size = group.columns[0], len(group.columns)
@@ -402,9 +402,9 @@ def resolve_position(key, names, where):
             f"The name {key!r} in {where} stands for {len(matches)} columns; rename "
             "them or use positions."
         )
-    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-        if -len(names) <= key < len(names):
-            return int(key) % len(names)
+    is_position = isinstance(key, (int, np.integer)) and not isinstance(key, bool)
+    if is_position and -len(names) <= key < len(names):
+        return int(key) % len(names)
     raise unknown_name("feature", key, list(names), where)
 
 

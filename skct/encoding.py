@@ -563,7 +563,11 @@ class FeatureSpace:
         return RawColumn(name, encoded, integer=bool(integer))
 
     def _observe(self, X, learn):
-        """Observed ranges, and 0/1 columns, which count as integers."""
+        """Observed ranges, and which float columns count as integers.
+
+        Those are 0/1 columns, and whole numbers that pandas turned to float because
+        some are missing.
+        """
         n_raw = len(self.feature_names)
         low, high = np.full(n_raw, -np.inf), np.full(n_raw, np.inf)
         self._binary = []
@@ -576,6 +580,11 @@ class FeatureSpace:
             for i in np.array(numeric, dtype=int)[binary]:
                 self.columns[i] = self.columns[i]._replace(integer=True)
                 self._binary += self.columns[i].encoded
+            if hasattr(X, "iloc"):
+                gone = np.isnan(values)
+                whole = (gone | (values == np.round(values))).all(0) & gone.any(0)
+                for i in np.array(numeric, dtype=int)[whole]:
+                    self.columns[i] = self.columns[i]._replace(integer=True)
         self.observed = low, high
 
     def _measure_numbers(self):

@@ -1,4 +1,4 @@
-"""`CounterfactualExplanation`: the frozen answer, in the table's own columns and units."""
+"""`CounterfactualExplanation`: the frozen answer, in raw columns and units."""
 
 import json
 from dataclasses import dataclass, fields
@@ -33,8 +33,8 @@ class CounterfactualExplanation:
 
     Attributes
     ----------
-    factual, counterfactual : DataFrame, ndarray or sparse matrix of shape (n, *features)
-        In the type, columns and units of the table that was explained.
+    factual, counterfactual : DataFrame, ndarray or sparse matrix
+        n rows, in the type, columns and units of the table that was explained.
     row : ndarray of shape (n,)
         Index labels of a frame, positions otherwise.
     target, predicted : ndarray of shape (n,)

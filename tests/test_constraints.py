@@ -1,14 +1,17 @@
 """What a counterfactual may change: boxes, words, categories, integers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.preprocessing import OneHotEncoder
 
 from skct import Constraints
 from skct.constraints import Group
+from skct.encoding import FeatureSpace
 
 WORDS = ["both", "none", "increase", "decrease"]
 N_FEATURES = 5
@@ -327,6 +330,14 @@ def test_a_dropped_level_is_all_columns_off():
     assert torch.equal(constraints.discretize(x), expected)
 
 
+def test_a_dropped_level_that_is_not_allowed_is_never_chosen():
+    table = pd.DataFrame({"letter": list("abcabc")})
+    encoder = OneHotEncoder(drop="first", sparse_output=False).fit(table)
+    space = FeatureSpace(encoder, table)
+    constraints = space.constraints(space.rules(domain={"letter": ["b", "c"]}))
+    assert reachable(constraints, [1, 0]) == {(1, 0), (0, 1)}
+
+
 def test_without_a_dropped_level_some_column_is_on():
     x = torch.tensor([[0.2, 0.1]])
     assert categories(2).discretize(x, one_hot([0], 2)).tolist() == [[1.0, 0.0]]
@@ -518,6 +529,12 @@ def test_shape_only_forgets_words_and_bounds_but_not_categories_and_integers():
     free = constraints.shape_only()
     assert torch.equal(free.project(x, factual), x)
     assert free.discretize(x, factual).tolist() == [[0.0, 1.0, 9.0]]
+
+
+def test_shape_only_allows_the_categories_that_were_not_allowed():
+    narrow, wide = categories(3, upper=[0.0, 1.0, 1.0]), categories(3)
+    free = wide & narrow.shape_only()
+    assert reachable(free, [0, 1, 0]) == reachable(wide, [0, 1, 0])
 
 
 def test_to_moves_every_tensor_and_keeps_the_rest():

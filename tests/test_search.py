@@ -310,10 +310,11 @@ def test_search_agrees_with_a_slow_reference_row_by_row(generator, kind):
 # ---------------------------------------------------------- rule 1: rows independent
 
 
-@generators
+@pytest.mark.parametrize("make", [free_constraints, mixed_constraints])
 @pytest.mark.parametrize("n", [100, 300])
-def test_a_row_gets_the_same_answer_alone_and_in_company(generator, n):
-    net, constraints = make_net(), mixed_constraints()
+@generators
+def test_a_row_gets_the_same_answer_alone_and_in_company(generator, n, make):
+    net, constraints = make_net(), make()
     factual, target = make_rows(n)
     result = search(net, factual, target, generator, constraints, epsilon=0.3)
     for i in range(0, n, n // 10):
@@ -324,9 +325,10 @@ def test_a_row_gets_the_same_answer_alone_and_in_company(generator, n):
         assert_same(alone, take(result, row))
 
 
+@pytest.mark.parametrize("make", [free_constraints, mixed_constraints])
 @generators
-def test_permuted_rows_give_permuted_results(generator):
-    net, constraints = make_net(), mixed_constraints()
+def test_permuted_rows_give_permuted_results(generator, make):
+    net, constraints = make_net(), make()
     factual, target = make_rows(100)
     order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
     result = search(net, factual, target, generator, constraints, epsilon=0.3)

@@ -119,7 +119,7 @@ def assert_inverts(transformer, X):
 
 # Parts of a ColumnTransformer are independent: a cross through the table will do.
 PAIRS = [(n, c) for n in NUMERIC for c in ("one-hot", "ordinal")]
-PAIRS += [(n, c) for n in ("standard", "log") for c in CATEGORICAL]
+PAIRS += [("standard", c) for c in CATEGORICAL]
 
 
 @pytest.mark.parametrize(("numeric", "categorical"), dict.fromkeys(PAIRS))
@@ -356,7 +356,8 @@ def test_a_given_order_of_ordinal_codes_is_an_order():
         tuple(ORDER),
         True,
     )
-    assert categories(OrdinalEncoder().fit(X), 1)[0][1] is False
+    for encoder in (OrdinalEncoder(), OneHotEncoder(categories=[ORDER])):
+        assert categories(encoder.fit(X), 1)[0][1] is False
 
 
 def test_the_inverse_leaves_categories_open(table):
@@ -369,7 +370,7 @@ def test_the_inverse_leaves_categories_open(table):
 # ------------------------------------------------------------------ direction and order
 
 
-def wander(space, X, rules, seeds=range(10)):
+def wander(space, X, rules, seeds=range(5)):
     """Yield decoded random points that satisfy the constraints."""
     constraints = space.constraints(rules)
     factual = torch.from_numpy(space.encode(X))
@@ -389,7 +390,7 @@ def test_one_way_words_and_bounds_mean_raw_units(table, numeric):
         assert (decoded["age"] <= high).all()
         assert (decoded["income"] <= table["income"]).all()
         moved += (decoded[NUMBERS] != table[NUMBERS]).to_numpy().sum()
-    assert moved > 100
+    assert moved > 50
 
 
 @pytest.mark.parametrize(
