@@ -516,6 +516,8 @@ class FeatureSpace:
             self._describe(X, i, tuple(outputs[i]), known.get(i)) for i in range(n_raw)
         ]
         self._observe(X, learn)
+        if learn:
+            self._forget_person(X)
         self._measure_numbers()
         self._add_codes()
         self.groups = self._category_groups() + (
@@ -586,6 +588,21 @@ class FeatureSpace:
                 for i in np.array(numeric, dtype=int)[whole]:
                     self.columns[i] = self.columns[i]._replace(integer=True)
         self.observed = low, high
+
+    def _forget_person(self, X):
+        """Make the template row nobody's: medians and first categories."""
+        numeric = self._numeric
+        medians = np.nanmedian(self.numbers(X)[:, numeric], axis=0)
+        one = np.ones(1, dtype=bool)
+        changes = {i: (one, [m]) for i, m in zip(numeric, medians, strict=True)}
+        for i, column in enumerate(self.columns):
+            if column.categories:
+                changes[i] = one, pick(column.categories, [0])
+        self._template = write(self._template, changes)
+        if hasattr(X, "iloc"):
+            for i, column in enumerate(self.columns):
+                if not column.encoded:
+                    self._template.isetitem(i, [np.nan])
 
     def _measure_numbers(self):
         """Direction and lattice of each numeric column, by probing at three points."""

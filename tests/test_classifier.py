@@ -189,6 +189,15 @@ def test_missing_values_are_imputed_with_one_warning():
     assert not (answer.counterfactual.isna().to_numpy() & ~gone).any()
 
 
+def test_a_fitted_object_holds_nobodys_row_without_reference_rows():
+    X, y = people(150)
+    X["income"] = np.random.default_rng(0).permutation(150) * 7.13 + 0.0123
+    clf = quick(epochs=2, n_reference=0).fit(X, y)
+    template = clf.feature_space_._template
+    assert not (X.astype(str) == template.astype(str).to_numpy()).all(axis=1).any()
+    assert template["income"].iloc[0] not in set(X["income"])
+
+
 def test_class_weight_moves_predictions_towards_the_rare_class():
     X, y = people(300)
     rare = (y == "approved").cumsum() <= 25
@@ -283,6 +292,7 @@ def same_state(first, second):
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_the_parameters_of_a_plain_skorch_net_are_taken_over(applicants):
     net = NeuralNetClassifier(
         MLP,
@@ -319,6 +329,7 @@ def test_nested_parameters_of_the_default_object():
         clf.set_params(nett__lr=1)
 
 
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_grid_search_in_a_pipeline_over_net_generator_and_weights(applicants):
     X, y = applicants
     encoder = ColumnTransformer(
@@ -343,6 +354,7 @@ def test_grid_search_in_a_pipeline_over_net_generator_and_weights(applicants):
     assert search.best_estimator_[-1].module_[0].out_features in (4, 8)
 
 
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_halving_search_over_epochs_of_the_default_object(applicants):
     X, y = applicants
     search = HalvingGridSearchCV(

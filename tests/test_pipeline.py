@@ -216,7 +216,7 @@ def test_what_the_classifier_was_trained_with_is_inherited(applicants, rows):
 
 
 def test_a_raw_name_that_one_hot_columns_share_is_accepted_in_training(applicants):
-    clf = classifier(epochs=1, mutability={"education": "none", "num__age": "increase"})
+    clf = classifier(mutability={"education": "none", "num__age": "increase"})
     pipe = make_pipeline(encoder().set_output(transform="pandas"), clf)
     constraints = pipe.fit(*applicants)[-1].constraints_
     names = list(pipe[:-1].get_feature_names_out())
