@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import SelectorMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
@@ -35,6 +36,7 @@ def sources(transformer, n_in, path="preprocessor"):
     ValueError
         For a step whose outputs cannot be led back to single inputs.
     """
+    transformer = thaw(transformer)
     if is_identity(transformer):
         return [(i,) for i in range(n_in)]
     if isinstance(transformer, TableEncoder):
@@ -69,6 +71,7 @@ def sources(transformer, n_in, path="preprocessor"):
 
 def inverse_numeric(transformer, encoded, n_in):
     """Raw values of numeric columns; NaN where there is a category, or nothing."""
+    transformer = thaw(transformer)
     if is_identity(transformer):
         return encoded
     if isinstance(transformer, TableEncoder):
@@ -86,6 +89,7 @@ def inverse_numeric(transformer, encoded, n_in):
     if isinstance(transformer, ColumnTransformer):
         for name, step, positions in column_steps(transformer):
             block = encoded[:, transformer.output_indices_[name]]
+            block = block / (transformer.transformer_weights or {}).get(name, 1.0)
             raw[:, positions] = inverse_numeric(step, block, len(positions))
     elif isinstance(transformer, (SimpleImputer, SelectorMixin)):
         raw[:, kept_columns(transformer)] = encoded
@@ -96,6 +100,7 @@ def inverse_numeric(transformer, encoded, n_in):
 
 def categories(transformer, n_in):
     """Known categories by input column: position -> (categories, order_is_given)."""
+    transformer = thaw(transformer)
     if isinstance(transformer, TableEncoder):
         return {
             position: (column.categories, column.ordered)
@@ -116,14 +121,27 @@ def categories(transformer, n_in):
             found.update({positions[i]: known for i, known in inner.items()})
     elif isinstance(transformer, Pipeline):
         current = [(i,) for i in range(n_in)]
+        stand_ins = {}
         for _, step in transformer.steps:
-            for i, known in categories(step, len(current)).items():
-                found.setdefault(current[i][0], known)
+            for i, (values, given) in categories(step, len(current)).items():
+                fill = stand_ins.get(current[i][0])
+                values = tuple(v for v in values if v != fill)
+                found.setdefault(current[i][0], (values, given))
+            if isinstance(step, SimpleImputer) and step.strategy == "constant":
+                kept = kept_columns(step)
+                stand_ins = {current[i][0]: step.statistics_[i] for i in kept}
             current = [
                 tuple({s for i in columns for s in current[i]})
                 for columns in sources(step, len(current))
             ]
     return found
+
+
+def thaw(transformer):
+    """The transformer inside `FrozenEstimator`s."""
+    while isinstance(transformer, FrozenEstimator):
+        transformer = transformer.estimator
+    return transformer
 
 
 def is_identity(transformer):
@@ -168,7 +186,9 @@ def column_steps(transformer):
     for name, step, columns in transformer.transformers_:
         if isinstance(step, str) and step == "drop":
             continue
-        yield name, step, column_positions(columns, transformer.n_features_in_, names)
+        positions = column_positions(columns, transformer.n_features_in_, names)
+        if positions:  # scikit-learn leaves steps without columns unfitted
+            yield name, step, positions
 
 
 def column_positions(columns, n_in, names):

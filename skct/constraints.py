@@ -53,6 +53,9 @@ class Constraints:
         Distance of neighbouring values of an integer feature; 0 = continuous.
     origin : Tensor of shape (*features,), optional
         Any value on the lattice of an integer feature.
+    levels : tuple of (int, Tensor), default=()
+        Position (in the flattened input) and sorted values of integer features that
+        are not evenly spaced, behind a power transform say.
 
     References
     ----------
@@ -80,6 +83,7 @@ class Constraints:
     groups: tuple[Group, ...] = ()
     step: Tensor | None = None
     origin: Tensor | None = None
+    levels: tuple[tuple[int, Tensor], ...] = ()
 
     def __post_init__(self):
         zeros = torch.zeros_like(self.lower)
@@ -139,7 +143,9 @@ class Constraints:
             tensor((words == "both") | (words == "increase"), torch.bool),
             tensor((words == "both") | (words == "decrease"), torch.bool),
             **{
-                name: tensor(value, torch.float32) if name != "groups" else value
+                name: tensor(value, torch.float32)
+                if name in ("step", "origin")
+                else value
                 for name, value in others.items()
             },
         )
@@ -294,9 +300,27 @@ class Constraints:
             if factual is not None:
                 near = (snapped - factual).abs() < 0.5 * self.step
                 snapped = torch.where(near, factual, snapped)
+        if self.levels:
+            snapped = self._snap_levels(snapped, factual, low, high)
         if self.groups:
             snapped = self._snap_groups(x, snapped, factual, low, high)
         return snapped
+
+    def _snap_levels(self, x, factual, low, high):
+        """Integers whose encoding is bent: the nearest encoded integer."""
+        flat = x.flatten(1).clone()
+        low, high = (
+            end.flatten(-self.lower.dim()).expand_as(flat) for end in (low, high)
+        )
+        for column, values in self.levels:
+            middle = (values[1:] + values[:-1]) / 2
+            near = values[torch.bucketize(flat[:, column].contiguous(), middle)]
+            near = near.clamp(low[:, column], high[:, column])
+            if factual is not None:
+                known = factual.flatten(1)[:, column]
+                near = torch.where((near - known).abs() < 1e-5, known, near)
+            flat[:, column] = near
+        return flat.reshape(x.shape)
 
     def _snap_groups(self, x, snapped, factual, low, high):
         """Switch on the column with the highest score in each group."""
@@ -351,7 +375,7 @@ class Constraints:
     @cached_property
     def is_discrete(self):
         """Whether any feature is a category or an integer."""
-        return bool(self.groups) or self._has_lattice
+        return bool(self.groups) or bool(self.levels) or self._has_lattice
 
     def __and__(self, other):
         """Intersection: what both allow."""
@@ -365,6 +389,7 @@ class Constraints:
             can_increase=self.can_increase & other.can_increase,
             can_decrease=self.can_decrease & other.can_decrease,
             groups=self.groups + more,
+            levels=self.levels + other.levels,
             step=torch.where(mine, self.step, other.step),
             origin=torch.where(mine, self.origin, other.origin),
         )
@@ -387,8 +412,9 @@ class Constraints:
         moved = {
             field.name: getattr(self, field.name).to(device)
             for field in fields(self)
-            if field.name != "groups"
+            if field.name not in ("groups", "levels")
         }
+        moved["levels"] = tuple((c, v.to(device)) for c, v in self.levels)
         return replace(self, **moved)
 
 

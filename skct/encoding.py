@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import sparse
 
 from . import _transformers
@@ -21,6 +22,7 @@ from .preprocessing import is_category, to_numbers
 __all__ = ["FeatureSpace", "RawColumn", "Rule"]
 
 ONE_WAY = ("increase", "decrease")
+MAX_LEVELS = 10_000
 
 
 class RawColumn(NamedTuple):
@@ -88,7 +90,7 @@ class FeatureSpace:
         self.feature_names[:] = list(X.columns) if named else range(n_raw)
         self._template = X[:1].copy()
         self._read_columns(X, learn)
-        if len(X):
+        if learn:
             self._check_round_trip(X[:50])
 
     def encode(self, X):
@@ -107,7 +109,8 @@ class FeatureSpace:
         ValueError
             If the result is not finite.
         """
-        encoded = _transformers.apply(self.transformer, dense(X)).astype(np.float32)
+        with np.errstate(over="ignore"):  # named below
+            encoded = _transformers.apply(self.transformer, dense(X)).astype(np.float32)
         if not np.isfinite(encoded).all():
             where = "X" if self.transformer is None else "the preprocessed X"
             raise ValueError(
@@ -163,7 +166,8 @@ class FeatureSpace:
         old = self._inverse(before)
         new = self._inverse(after)
         with np.errstate(invalid="ignore"):
-            missing = np.isnan(raw)
+            # An encoder that clips has lost the raw value: there is nothing to add to.
+            missing = np.isnan(raw) | (np.abs(old - raw) > 1e-4 * np.abs(raw))
             change = np.where(missing, new, new - old)
             value = np.where(missing, 0.0, raw) + change
             integer = np.array([column.integer for column in self.columns])
@@ -194,8 +198,7 @@ class FeatureSpace:
         values = flat[:, list(column.encoded)].astype(float)
         distance = np.abs(values[:, None, :] - column.codes[None]).sum(-1)
         index = distance.argmin(1)
-        span = np.ptp(column.codes, axis=0).max() or 1.0
-        return np.where(distance.min(1) < 0.25 * span, index, -1)
+        return np.where(distance.min(1) < 0.25 * smallest_gap(column.codes), index, -1)
 
     # ------------------------------------------------------------------ distances
 
@@ -396,6 +399,20 @@ class FeatureSpace:
             rules.append(Rule(word, *bounds, allowed))
         return rules
 
+    def observe_from(self, inner):
+        """Take observed ranges from the space of the classifier behind this one.
+
+        Parameters
+        ----------
+        inner : FeatureSpace
+            With the same model input.
+        """
+        seen = self.rules_from(inner.constraints(inner.rules()))
+        self.observed = (
+            np.array([rule.low for rule in seen]),
+            np.array([rule.high for rule in seen]),
+        )
+
     def _raw_bounds(self, position, raw, lower, upper):
         """Bounds of one numeric column; integers lose the rounding of float32."""
         low, high = raw[:, position]
@@ -404,9 +421,8 @@ class FeatureSpace:
         low = low if np.isfinite(lower) else -np.inf
         high = high if np.isfinite(upper) else np.inf
         if self.columns[position].integer:
-            low, high = (
-                np.round(end) if np.isfinite(end) else end for end in (low, high)
-            )
+            room = [1e-3 + 1e-6 * abs(end) for end in (low, high)]  # of float32
+            low, high = np.ceil(low - room[0]), np.floor(high + room[1])
         return low, high
 
     def outside_categories(self, X, position, allowed):
@@ -450,7 +466,23 @@ class FeatureSpace:
             groups=self.groups,
             step=self._step,
             origin=self._origin,
+            levels=self._levels(rules),
         )
+
+    def _levels(self, rules):
+        """Encoded integers of the columns whose encoding is bent."""
+        found = []
+        for i in self._numeric:
+            (position,) = self.columns[i].encoded
+            seen = [end[i] for end in self.observed]
+            low, high = rules[i].low, rules[i].high
+            low = min(low if np.isfinite(low) else seen[0], seen[0])
+            high = max(high if np.isfinite(high) else seen[1], seen[1])
+            if position in self._bent and high - low < MAX_LEVELS:
+                values = np.arange(np.ceil(low), np.floor(high) + 1)[:, None]
+                encoded = np.unique(self._probe([i], values)[:, position])
+                found.append((position, torch.from_numpy(encoded)))
+        return tuple(found)
 
     def _bound_numbers(self, rules, lower, upper):
         """Encode the raw bounds of all numeric columns in two rows."""
@@ -543,8 +575,10 @@ class FeatureSpace:
         name = self.feature_names[position]
         values = get(X, position)
         if known is not None:
-            order = known[1] or bool(getattr(values.dtype, "ordered", False))
-            return RawColumn(name, encoded, known[0], ordered=order)
+            if getattr(values.dtype, "ordered", False):  # the declared order counts
+                declared = [c for c in values.dtype.categories if c in known[0]]
+                known = tuple(declared) or known[0], len(declared) == len(known[0])
+            return RawColumn(name, encoded, known[0], ordered=known[1])
         if encoded and is_category(values) and values.dtype != bool:
             raise ValueError(
                 f"Column {name!r} holds categories (type {values.dtype}), but the "
@@ -594,7 +628,9 @@ class FeatureSpace:
         numeric = self._numeric
         medians = np.nanmedian(self.numbers(X)[:, numeric], axis=0)
         one = np.ones(1, dtype=bool)
-        changes = {i: (one, [m]) for i, m in zip(numeric, medians, strict=True)}
+        changes = {
+            i: (one, np.array([m])) for i, m in zip(numeric, medians, strict=True)
+        }
         for i, column in enumerate(self.columns):
             if column.categories:
                 changes[i] = one, pick(column.categories, [0])
@@ -608,7 +644,7 @@ class FeatureSpace:
         """Direction and lattice of each numeric column, by probing at three points."""
         size = int(np.prod(self.input_shape))
         self._sign, self._step = np.ones(size), np.zeros(size)
-        self._origin = np.zeros(size)
+        self._origin, self._bent = np.zeros(size), set()
         numeric = self._numeric
         if self.transformer is None:
             for i in numeric:
@@ -618,10 +654,11 @@ class FeatureSpace:
             return
         low, high = (end[numeric] for end in self.observed)
         base = self.numbers(self._template)[0, numeric]
-        start = np.where(np.isfinite(low), low, np.where(np.isnan(base), 0.0, base))
-        start = np.round(start)
+        start = np.where(np.isfinite(low), low, np.where(np.isnan(base), 1.0, base))
         width = np.where(np.isfinite(high - low) & (high > low), high - low, 2.0)
-        width = np.maximum(2.0, 2.0 * np.ceil(width / 2.0))
+        whole = np.array([self.columns[i].integer for i in numeric])
+        start = np.where(whole, np.round(start), start)
+        width = np.where(whole, np.maximum(2.0, 2.0 * np.ceil(width / 2.0)), width)
         points = np.stack([start, start + width / 2, start + width])
         ends = self._probe(numeric, points)
         for k, i in enumerate(numeric):
@@ -630,7 +667,9 @@ class FeatureSpace:
             self._sign[position] = -1.0 if last < first else 1.0
             step = abs(last - first) / width[k]
             straight = np.isclose(middle - first, last - middle, rtol=1e-3)
-            if self.columns[i].integer and straight and step > 1e-4:
+            if self.columns[i].integer and not straight:
+                self._bent.add(position)
+            elif self.columns[i].integer and step > 1e-4:
                 self._step[position], self._origin[position] = step, first
 
     def _add_codes(self):
@@ -661,7 +700,9 @@ class FeatureSpace:
 
     def _with_codes(self, column, codes):
         if codes.shape[1] > 1:
-            return column._replace(codes=codes)
+            bare = (codes <= codes.min(0)).all(1)  # a dropped one has to come first
+            ordered = column.ordered and not bare[1:].any()
+            return column._replace(codes=codes, ordered=ordered)
         (position,) = column.encoded
         gaps = np.diff(np.unique(codes))
         if len(gaps) and not np.allclose(gaps, gaps[0], rtol=1e-3):
@@ -673,7 +714,9 @@ class FeatureSpace:
         self._origin[position] = codes.min()
         rising = len(gaps) and codes[-1, 0] < codes[0, 0]
         self._sign[position] = -1.0 if rising else 1.0
-        return column._replace(codes=codes)
+        steps = np.diff(codes[:, 0])
+        ordered = column.ordered and bool((steps > 0).all() or (steps < 0).all())
+        return column._replace(codes=codes, ordered=ordered)
 
     def _category_groups(self):
         """One-hot blocks of categorical columns, in category order."""
@@ -688,7 +731,9 @@ class FeatureSpace:
                     "columns each; one-hot or ordinal encode it."
                 )
             baseline = bool((on.sum(1) == 0).any())
-            groups.append(Group(tuple(column.encoded), column.ordered, baseline))
+            ranked = np.lexsort(((~on).cumprod(0).sum(0),))
+            encoded = tuple(int(p) for p in np.array(column.encoded)[ranked])
+            groups.append(Group(encoded, column.ordered, baseline))
         return tuple(groups)
 
     def _found_groups(self, X):
@@ -754,6 +799,12 @@ def pick(categories, index):
     return values[index]
 
 
+def smallest_gap(codes):
+    """Least difference between two codes within a column."""
+    gaps = np.concatenate([np.diff(np.unique(column)) for column in codes.T])
+    return gaps.min(initial=np.inf) if len(gaps) else 1.0
+
+
 def finite(values):
     """Only the finite values."""
     return values[np.isfinite(values)]
@@ -801,6 +852,11 @@ def write(table, changes, keep_dtype=True):
         out = out.astype(float)
     flat = out.reshape(len(out), -1)
     for position, (rows, values) in changes.items():
+        if out.dtype == object:
+            values = like_objects(values, pd.Series(flat[:, position], dtype=object))
+        elif keep_dtype and out.dtype.kind in "iu":
+            info = np.iinfo(out.dtype)
+            values = np.clip(np.round(np.asarray(values, float)), info.min, info.max)
         flat[rows, position] = values
     return flat.reshape(table.shape)
 
@@ -820,17 +876,20 @@ def write_series(series, rows, values, keep_dtype):
         values = like_objects(values, series)
     elif pd.api.types.is_integer_dtype(dtype):
         info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
-        values = np.clip(np.round(values), info.min, info.max).astype(np.int64)
+        values = np.round(np.asarray(values, dtype=float))
+        values = np.clip(values, info.min, info.max).astype(np.int64)
     out = series.copy()
     out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
     return out
 
 
 def like_objects(values, series):
-    """New values of an object column, as the kind of object it holds."""
-    first = series.dropna().iloc[:1].tolist()
-    if isinstance(first[0] if first else None, str):
-        values = [v if isinstance(v, str) else f"{v:g}" for v in values]
-    elif first and isinstance(first[0], (int, np.integer)):
-        values = [v if isinstance(v, bool) else int(round(v)) for v in values]
+    """New numbers of an object column, as the kind of object it holds."""
+    if values.dtype == object:  # categories are what they are
+        return values
+    present = series.dropna().tolist()
+    if present and isinstance(present[0], str):
+        values = [f"{v:.15g}" for v in values]
+    elif present and all(isinstance(v, (int, np.integer)) for v in present):
+        values = [int(round(v)) for v in values]
     return np.array([*values, None], dtype=object)[:-1]

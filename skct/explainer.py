@@ -243,6 +243,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             space = classifier.feature_space_
         else:
             space = FeatureSpace(chain(front, classifier), X, learn=y is not None)
+            if y is None:
+                space.observe_from(classifier.feature_space_)
         rules, constraints = self._rules(space, classifier, bool(front))
         if classifier is not None:
             classes, reference = classifier.classes_, classifier._reference

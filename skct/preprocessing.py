@@ -106,6 +106,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             For a column without any value, of a type that is neither a number nor a
             category, or with more than 1,000 categories.
         """
+        X = X.toarray() if sparse.issparse(X) else X
         self.columns_, missing = [], []
         for name, values in iterate_columns(X):
             n_missing = int(pd.isna(values).sum())
@@ -142,12 +143,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = X.toarray() if sparse.issparse(X) else X
-        if isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and self.is_numeric_:
+        fast = isinstance(X, np.ndarray) and X.dtype.kind in "biuf"
+        if fast and self.is_numeric_ and X.shape[1] == self.n_features_in_:
             mean, scale, fill = (
                 np.array([getattr(column, name) for column in self.columns_])
                 for name in ("mean", "scale", "fill")
             )
             values = X.astype(float)
+            if np.isinf(values).any():
+                position = int(np.isinf(values).any(0).argmax())
+                to_numbers(values[:, position], self.columns_[position].name)
             return (np.where(np.isnan(values), fill, values) - mean) / scale
         blocks = [
             column.encode(values)
