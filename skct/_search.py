@@ -142,7 +142,7 @@ class Path:
 
     def advance(self, step):
         """Take one step with every row that is not mature; False when none is left."""
-        z = self.z.requires_grad_()
+        z = self.z.detach().requires_grad_()  # a leaf of its own, `hard` may be z
         x = self.decode(z)
         logits = self.model(self.hard + (x - x.detach()))  # straight through
         reached = self.probability(logits.detach(), self.target)
@@ -181,7 +181,10 @@ class Path:
         (gradient,) = torch.autograd.grad(objective.sum(), z)
         if self.weights is not None and not self.generator.latent:
             gradient = gradient / self.weights.clamp(min=1e-6)
-        return torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        if self.generator.latent:
+            return gradient
+        return self.constraints.balance(gradient, self.low, self.high)
 
     def record(self, step):
         """Write down where the moving rows are now."""

@@ -77,7 +77,8 @@ def sensitivity(attribution, features, *, standardize="range"):
     Returns
     -------
     sensitivity : float
-        Smaller means that the model listens less to `features`.
+        Smaller means that the model listens less to `features`; 0 where no feature has
+        an attribution.
 
     Raises
     ------
@@ -100,14 +101,14 @@ def sensitivity(attribution, features, *, standardize="range"):
     features = list(features)
     if standardize == "share":
         size = np.abs(attribution).mean(0)
-        return float(size[features].sum() / size.sum())
+        return float(size[features].sum() / (size.sum() or 1.0))
     if standardize != "range":
         raise ValueError(
             "The 'standardize' parameter must be 'range' or 'share'. "
             f"Got {standardize!r} instead."
         )
     mean = attribution.mean(0)
-    width = np.ptp(mean)
+    width = np.ptp(mean) or 1.0
     if len(mean) == 2:
         return float(np.abs(mean[features]).mean() / width)
     return float((mean[features] - mean.min()).mean() / width)

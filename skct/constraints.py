@@ -24,11 +24,14 @@ class Group:
         The categories are ordered, so that one-way mutability has a meaning.
     baseline : bool, default=False
         One category has no column of its own: all columns off stands for it.
+    baseline_allowed : bool, default=True
+        Whether the domain allows that category.
     """
 
     columns: tuple[int, ...]
     ordered: bool = False
     baseline: bool = False
+    baseline_allowed: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,20 @@ class Constraints:
         for name in ("step", "origin"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, zeros)
+        self._bound_by_lattice()
+
+    def _bound_by_lattice(self):
+        """Draw the bounds of integers in to the lattice, but for float rounding."""
+        whole = self.step > 0
+        step = torch.where(whole, self.step, 1.0)
+        low = self.origin + step * ((self.lower - self.origin) / step - 1e-3).ceil()
+        high = self.origin + step * ((self.upper - self.origin) / step + 1e-3).floor()
+        near_low = (low - self.lower).abs() <= 2e-3 * step
+        near_high = (high - self.upper).abs() <= 2e-3 * step
+        lower = torch.where(whole & ~near_low, low, self.lower)
+        upper = torch.where(whole & ~near_high, high, self.upper)
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
 
     @classmethod
     def from_spec(cls, mutability=None, domain=None, *, feature_names, groups=()):
@@ -268,6 +285,31 @@ class Constraints:
             result = flat.reshape(result.shape)
         return result
 
+    def balance(self, gradient, low, high):
+        """Make a search step in a group a choice: what one column gains, others lose.
+
+        Subtracts the mean over the columns that can move, as a projection on the
+        simplex would. Otherwise two columns that both rise end in a tie at "on".
+
+        Parameters
+        ----------
+        gradient, low, high : Tensor of shape (n, *features)
+            Gradient of the search, and `bounds` of the factuals.
+
+        Returns
+        -------
+        balanced : Tensor of shape (n, *features)
+        """
+        if not self.groups:
+            return gradient
+        free, flat = (high > low).flatten(1), gradient.flatten(1).clone()
+        for (columns, _), group in zip(self._blocks, self.groups, strict=True):
+            movable = free[:, columns]
+            count = movable.sum(1, keepdim=True) + group.baseline
+            block = flat[:, columns] * movable
+            flat[:, columns] = block - block.sum(1, keepdim=True) / count.clamp(min=1)
+        return flat.reshape(gradient.shape)
+
     def discretize(self, x, factual=None, bounds=None):
         """Snap categories and integers: what the model sees and what is returned.
 
@@ -299,7 +341,7 @@ class Constraints:
             snapped = torch.where(self.step > 0, lattice.clamp(low, high), x)
             if factual is not None:
                 near = (snapped - factual).abs() < 0.5 * self.step
-                snapped = torch.where(near, factual, snapped)
+                snapped = torch.where(near | (x == factual), factual, snapped)
         if self.levels:
             snapped = self._snap_levels(snapped, factual, low, high)
         if self.groups:
@@ -359,7 +401,8 @@ class Constraints:
             first, size = group.columns[0], len(group.columns)
             adjacent = group.columns == tuple(range(first, first + size))
             columns = slice(first, first + size) if adjacent else list(group.columns)
-            blocks.append((columns, group.baseline and not self._rises(group)))
+            may_be_off = group.baseline and group.baseline_allowed
+            blocks.append((columns, may_be_off and not self._rises(group)))
         return blocks
 
     def _rises(self, group):
@@ -400,11 +443,17 @@ class Constraints:
         infinite = torch.full_like(self.lower, torch.inf)
         lower, upper = -infinite, infinite
         for group in self.groups:
-            for flat, end in ((lower, self.lower), (upper, self.upper)):
-                columns = list(group.columns)
-                flat.view(-1)[columns] = end.flatten()[columns]
+            columns = list(group.columns)
+            off, on = self.lower.flatten()[columns], self.upper.flatten()[columns]
+            lower.view(-1)[columns] = off
+            upper.view(-1)[columns] = torch.where(on > off, on, on.max())
         return replace(
-            self, lower=lower, upper=upper, can_increase=free, can_decrease=free
+            self,
+            lower=lower,
+            upper=upper,
+            can_increase=free,
+            can_decrease=free,
+            groups=tuple(replace(g, baseline_allowed=True) for g in self.groups),
         )
 
     def to(self, device):

@@ -1,5 +1,6 @@
 """`FeatureSpace`: the map between a raw table and the model's input, both ways."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -463,11 +464,24 @@ class FeatureSpace:
             upper,
             words,
             self.input_shape,
-            groups=self.groups,
+            groups=self._allowed_groups(rules),
             step=self._step,
             origin=self._origin,
             levels=self._levels(rules),
         )
+
+    def _allowed_groups(self, rules):
+        """Groups with a note where the category without a column is not allowed."""
+        groups = []
+        for group in self.groups:
+            column = self.columns[self.owner[group.columns[0]]]
+            if group.baseline:
+                bare = (column.codes <= column.codes.min(0)).all(1)
+                name = column.categories[int(bare.argmax())]
+                allowed = name in rules[self.owner[group.columns[0]]].categories
+                group = replace(group, baseline_allowed=allowed)
+            groups.append(group)
+        return tuple(groups)
 
     def _levels(self, rules):
         """Encoded integers of the columns whose encoding is bent."""

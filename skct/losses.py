@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 __all__ = ["LossTerms", "counterfactual_loss", "divergence", "energy", "ridge"]
@@ -58,7 +59,7 @@ def divergence(energy_neighbour, energy_counterfactual, mature):
     -------
     divergence : Tensor of shape (n,)
     """
-    return mature * (energy_neighbour - energy_counterfactual)
+    return torch.where(mature, energy_neighbour - energy_counterfactual, 0.0)
 
 
 def ridge(energy_neighbour, energy_counterfactual, mature):
@@ -67,7 +68,8 @@ def ridge(energy_neighbour, energy_counterfactual, mature):
     The reference code leaves the ridge on immature pairs; here they carry no weight.
     Parameters and shapes as in `divergence`.
     """
-    return mature * (energy_neighbour.square() + energy_counterfactual.square())
+    squares = energy_neighbour.square() + energy_counterfactual.square()
+    return torch.where(mature, squares, 0.0)
 
 
 def counterfactual_loss(

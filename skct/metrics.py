@@ -1,5 +1,7 @@
 """Metrics of counterfactuals: pure functions on arrays, computed in float64."""
 
+from math import prod
+
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -233,8 +235,7 @@ def as_pair(first, second, same_length=False):
     """Two float64 arrays of rows with the same features."""
     first = np.asarray(first, dtype=float)
     second = np.asarray(second, dtype=float)
-    first = first.reshape(len(first), -1)
-    second = second.reshape(len(second), -1)
+    first, second = (a.reshape(len(a), prod(a.shape[1:])) for a in (first, second))
     if len(first) and first.shape[1] != second.shape[1]:
         raise ValueError(
             f"The numbers of features differ: {first.shape[1]} and {second.shape[1]}."

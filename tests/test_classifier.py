@@ -292,7 +292,6 @@ def same_state(first, second):
     return all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_the_parameters_of_a_plain_skorch_net_are_taken_over(applicants):
     net = NeuralNetClassifier(
         MLP,
@@ -329,7 +328,6 @@ def test_nested_parameters_of_the_default_object():
         clf.set_params(nett__lr=1)
 
 
-@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_grid_search_in_a_pipeline_over_net_generator_and_weights(applicants):
     X, y = applicants
     encoder = ColumnTransformer(
@@ -354,7 +352,6 @@ def test_grid_search_in_a_pipeline_over_net_generator_and_weights(applicants):
     assert search.best_estimator_[-1].module_[0].out_features in (4, 8)
 
 
-@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_halving_search_over_epochs_of_the_default_object(applicants):
     X, y = applicants
     search = HalvingGridSearchCV(
