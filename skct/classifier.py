@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 
-from ._search import MIN_ROWS, evaluation_mode
+from ._inference import batched_logits
+from ._table import take
 from ._validation import (
     check_integer,
     check_n_counterfactuals,
@@ -549,23 +550,6 @@ def label_codes(y, classes):
     return codes.astype(np.int64)
 
 
-def batched_logits(module, encoded, batch_size=10_000):
-    """Logits of encoded rows on the CPU; small batches are padded (see `search`)."""
-    device, n = module_device(module), len(encoded)
-    encoded = torch.from_numpy(np.ascontiguousarray(encoded))
-    if 0 < n < MIN_ROWS:
-        last = encoded[-1:].expand(MIN_ROWS - n, *encoded.shape[1:])
-        encoded = torch.cat([encoded, last])
-    with torch.no_grad(), evaluation_mode(module):
-        parts = [module(chunk.to(device)) for chunk in encoded.split(batch_size)]
-    return torch.cat(parts)[:n].cpu()
-
-
-def module_device(module):
-    """Where the weights of a module are."""
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
-
-
 def adopt(net):
     """Turn an initialised skorch net into a CounterfactualNet with the same weights."""
     defaults = CounterfactualNet()
@@ -600,8 +584,3 @@ def warn_immature(history, generator, least=0.05):
             SearchWarning,
             stacklevel=3,
         )
-
-
-def take(X, rows):
-    """Rows of a frame or an array, by position."""
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

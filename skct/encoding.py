@@ -9,20 +9,13 @@ import torch
 from scipy import sparse
 
 from . import _transformers
-from ._validation import unknown_name
-from .constraints import (
-    Constraints,
-    Group,
-    check_bounds,
-    check_word,
-    resolve_mutability,
-    resolve_position,
-)
+from ._table import dense, get, pick, repeat, write
+from .constraints import Constraints, Group
 from .preprocessing import is_category, to_numbers
+from .rules import clip, resolve_rules, rules_from
 
-__all__ = ["FeatureSpace", "RawColumn", "Rule"]
+__all__ = ["FeatureSpace", "RawColumn"]
 
-ONE_WAY = ("increase", "decrease")
 MAX_LEVELS = 10_000
 
 
@@ -35,16 +28,6 @@ class RawColumn(NamedTuple):
     codes: np.ndarray | None = None
     ordered: bool = False
     integer: bool = False
-
-
-class Rule(NamedTuple):
-    """What may happen to one raw column, in raw units."""
-
-    word: str = "both"
-    low: float = -np.inf
-    high: float = np.inf
-    categories: tuple | None = None
-    given: bool = False
 
 
 class FeatureSpace:
@@ -164,8 +147,8 @@ class FeatureSpace:
     def _moved_numbers(self, before, after, moved, table, rules):
         """Raw numeric values after the change, as float64."""
         raw = self.numbers(table)
-        old = self._inverse(before)
-        new = self._inverse(after)
+        old = self.inverse(before)
+        new = self.inverse(after)
         with np.errstate(invalid="ignore"):
             # An encoder that clips has lost the raw value: there is nothing to add to.
             missing = np.isnan(raw) | (np.abs(old - raw) > 1e-4 * np.abs(raw))
@@ -176,7 +159,8 @@ class FeatureSpace:
             value = np.where(integer, rounded, value)
         return value if rules is None else clip(value, raw, rules)
 
-    def _inverse(self, encoded):
+    def inverse(self, encoded):
+        """Raw values of numeric columns of shape (n, n_features), elsewhere NaN."""
         flat = np.asarray(encoded, dtype=float)
         if self.transformer is None:
             return flat.reshape(len(flat), -1)
@@ -239,166 +223,14 @@ class FeatureSpace:
     # ---------------------------------------------------------------- constraints
 
     def rules(self, mutability=None, domain="auto"):
-        """Resolve user-given mutability and domain, one rule per raw column.
+        """Resolve user-given mutability and domain, one `Rule` per raw column.
 
         Raises
         ------
         ValueError
             Names the parameter, the column and the remedy.
         """
-        if isinstance(domain, str) and domain != "auto":
-            raise ValueError(
-                "The 'domain' parameter must be 'auto', None or a dict from column to "
-                f"(low, high) or to allowed categories. Got {domain!r} instead."
-            )
-        words = resolve_mutability(
-            self._expand(mutability), self.feature_names, self.raw_shape
-        )
-        rules = []
-        for column, word, low, high in zip(
-            self.columns, words, *self.observed, strict=True
-        ):
-            self._check_one_way(column, word)
-            low, high = (low, high) if domain is not None else (-np.inf, np.inf)
-            rules.append(Rule(word, low, high, column.categories))
-        for key, bounds in self._domain_items(domain):
-            position = resolve_position(key, self.feature_names, "domain")
-            rules[position] = self._with_domain(
-                self.columns[position], rules[position], bounds
-            )
-        return rules
-
-    def _domain_items(self, domain):
-        if domain is None or isinstance(domain, str):
-            return []
-        if not hasattr(domain, "items"):
-            raise ValueError(
-                "The 'domain' parameter must be 'auto', None or a dict from column to "
-                f"(low, high) or to allowed categories. Got {domain!r} instead."
-            )
-        return domain.items()
-
-    def _check_one_way(self, column, word):
-        if column.categories is not None and word in ONE_WAY and not column.ordered:
-            raise ValueError(
-                f"The mutability {word!r} of column {column.name!r} needs an order, "
-                "but its categories have none; make it an ordered pandas.Categorical, "
-                "or use 'both' or 'none'."
-            )
-
-    def _with_domain(self, column, rule, bounds):
-        """Rule with the user's bounds or allowed categories."""
-        if column.categories is None:
-            low, high = check_bounds(column.name, bounds)
-            low = -np.inf if low is None else float(low)
-            high = np.inf if high is None else float(high)
-            if column.integer:
-                low, high = np.ceil(low), np.floor(high)
-            if low > high:
-                raise ValueError(
-                    f"The domain {tuple(bounds)!r} of the integer column "
-                    f"{column.name!r} holds no integer; widen it."
-                )
-            return rule._replace(low=low, high=high, given=True)
-        if isinstance(bounds, str) or not hasattr(bounds, "__iter__"):
-            raise ValueError(
-                f"The domain of the categorical column {column.name!r} must list its "
-                f"allowed categories. Got {bounds!r} instead."
-            )
-        allowed = tuple(bounds)
-        for value in allowed:
-            if value not in column.categories:
-                where = f"the domain of {column.name!r}"
-                raise unknown_name("category", value, column.categories, where)
-        return rule._replace(categories=allowed, given=True)
-
-    def _expand(self, mutability):
-        """Accept raw names for encoded columns (``age`` for ``num__age``)."""
-        if not hasattr(mutability, "items"):
-            return mutability
-        known = set(self.feature_names)
-        expanded = {}
-        for key, word in mutability.items():
-            matches = [key]
-            if isinstance(key, str) and key not in known:
-                matches = self._encoded_names(key) or [key]
-            if len(matches) > 1 or matches[0] != key:
-                check_word(key, word)
-                if len(matches) > 1 and word in ONE_WAY:
-                    raise ValueError(
-                        f"The mutability {word!r} of {key!r} needs an order, but the "
-                        "name stands for one-hot columns; use 'both' or 'none'."
-                    )
-            expanded.update(dict.fromkeys(matches, word))
-        return expanded
-
-    def _encoded_names(self, key):
-        """Columns of this table that one raw name in front of it stands for."""
-        names = [str(name) for name in self.feature_names]
-        tails = [name.split("__", 1)[-1] for name in names]
-        units = {}
-        for position, tail in enumerate(tails):
-            if tail == key or tail.startswith(f"{key}_"):
-                unit = next(
-                    (
-                        group.columns
-                        for group in self.groups
-                        if set(self.columns[position].encoded) <= set(group.columns)
-                    ),
-                    (position,),
-                )
-                units.setdefault((unit, names[position][: -len(tail)]), []).append(
-                    self.feature_names[position]
-                )
-        if len(units) > 1:
-            listed = ", ".join(repr(n) for unit in units.values() for n in unit[:3])
-            raise ValueError(
-                f"The name {key!r} in mutability stands for several columns "
-                f"({listed}, ...); use their own names."
-            )
-        return next(iter(units.values()), [])
-
-    def rules_from(self, constraints):
-        """Read rules in raw units off constraints on the model input.
-
-        Parameters
-        ----------
-        constraints : Constraints
-
-        Returns
-        -------
-        rules : list of Rule
-        """
-        lower, upper = (
-            end.flatten().numpy() for end in (constraints.lower, constraints.upper)
-        )
-        up, down = (
-            can.flatten().numpy()
-            for can in (constraints.can_increase, constraints.can_decrease)
-        )
-        ends = np.stack([finite_or(lower, 0.0), finite_or(upper, 0.0)])
-        raw = self._inverse(ends.reshape(2, *self.input_shape))
-        rules = []
-        for position, column in enumerate(self.columns):
-            where = list(column.encoded)
-            rises, falls = up[where].any(), down[where].any()
-            allowed, bounds = column.categories, (-np.inf, np.inf)
-            if column.codes is not None:
-                near = column.codes <= upper[where] + 1e-4
-                near &= column.codes >= lower[where] - 1e-4
-                kept = near.all(1)
-                allowed = tuple(c for c, k in zip(allowed, kept, strict=True) if k)
-            elif where:
-                bounds = self._raw_bounds(
-                    position, raw, lower[where[0]], upper[where[0]]
-                )
-                if self._sign[where[0]] < 0:
-                    rises, falls = falls, rises
-            word = {(1, 1): "both", (1, 0): "increase", (0, 1): "decrease"}.get(
-                (int(rises), int(falls)), "none"
-            )
-            rules.append(Rule(word, *bounds, allowed))
-        return rules
+        return resolve_rules(self, mutability, domain)
 
     def observe_from(self, inner):
         """Take observed ranges from the space of the classifier behind this one.
@@ -408,28 +240,11 @@ class FeatureSpace:
         inner : FeatureSpace
             With the same model input.
         """
-        seen = self.rules_from(inner.constraints(inner.rules()))
+        seen = rules_from(self, inner.constraints(inner.rules()))
         self.observed = (
             np.array([rule.low for rule in seen]),
             np.array([rule.high for rule in seen]),
         )
-
-    def _raw_bounds(self, position, raw, lower, upper):
-        """Bounds of one numeric column; integers lose the rounding of float32."""
-        low, high = raw[:, position]
-        if self._sign[self.columns[position].encoded[0]] < 0:
-            low, high, lower, upper = high, low, upper, lower
-        low = low if np.isfinite(lower) else -np.inf
-        high = high if np.isfinite(upper) else np.inf
-        if self.columns[position].integer:
-            room = [1e-3 + 1e-6 * abs(end) for end in (low, high)]  # of float32
-            low, high = np.ceil(low - room[0]), np.floor(high + room[1])
-        return low, high
-
-    def outside_categories(self, X, position, allowed):
-        """Rows whose category is not among the allowed ones (missing ones are)."""
-        values = np.asarray(get(X, position), dtype=object)
-        return ~(pd.Series(values).isin(allowed).to_numpy() | pd.isna(values))
 
     def constraints(self, rules):
         """Translate rules in raw units to `Constraints` on the model input.
@@ -455,10 +270,10 @@ class FeatureSpace:
                 upper[positions] = column.codes[allowed].max(0)
                 if len(positions) == 1:
                     lower[positions] = column.codes[allowed].min(0)
-        falls = self._sign < 0
+        falls = self.sign < 0
         words[falls] = [flip(word) for word in words[falls]]
-        lower[self._binary] = np.maximum(lower[self._binary], 0.0)
-        upper[self._binary] = np.minimum(upper[self._binary], 1.0)
+        lower[self.binary] = np.maximum(lower[self.binary], 0.0)
+        upper[self.binary] = np.minimum(upper[self.binary], 1.0)
         return Constraints.from_arrays(
             lower,
             upper,
@@ -508,7 +323,7 @@ class FeatureSpace:
         ends = self._probe(numeric, np.stack([low, high]))
         for k, i in enumerate(numeric):
             (position,) = self.columns[i].encoded
-            open_end = np.inf * self._sign[position]
+            open_end = np.inf * self.sign[position]
             first = ends[0, position] if np.isfinite(low[k]) else -open_end
             last = ends[1, position] if np.isfinite(high[k]) else open_end
             lower[position], upper[position] = min(first, last), max(first, last)
@@ -620,7 +435,7 @@ class FeatureSpace:
         """
         n_raw = len(self.feature_names)
         low, high = np.full(n_raw, -np.inf), np.full(n_raw, np.inf)
-        self._binary = []
+        self.binary = []
         if learn:
             numbers, numeric = self.numbers(X), self._numeric
             low[numeric] = np.nanmin(numbers[:, numeric], axis=0)
@@ -629,7 +444,7 @@ class FeatureSpace:
             binary = ((values == 0) | (values == 1) | np.isnan(values)).all(0)
             for i in np.array(numeric, dtype=int)[binary]:
                 self.columns[i] = self.columns[i]._replace(integer=True)
-                self._binary += self.columns[i].encoded
+                self.binary += self.columns[i].encoded
             if hasattr(X, "iloc"):
                 gone = np.isnan(values)
                 whole = (gone | (values == np.round(values))).all(0) & gone.any(0)
@@ -657,7 +472,7 @@ class FeatureSpace:
     def _measure_numbers(self):
         """Direction and lattice of each numeric column, by probing at three points."""
         size = int(np.prod(self.input_shape))
-        self._sign, self._step = np.ones(size), np.zeros(size)
+        self.sign, self._step = np.ones(size), np.zeros(size)
         self._origin, self._bent = np.zeros(size), set()
         numeric = self._numeric
         if self.transformer is None:
@@ -678,7 +493,7 @@ class FeatureSpace:
         for k, i in enumerate(numeric):
             (position,) = self.columns[i].encoded
             first, middle, last = (float(v) for v in ends[:, position])
-            self._sign[position] = -1.0 if last < first else 1.0
+            self.sign[position] = -1.0 if last < first else 1.0
             step = abs(last - first) / width[k]
             straight = np.isclose(middle - first, last - middle, rtol=1e-3)
             if self.columns[i].integer and not straight:
@@ -727,7 +542,7 @@ class FeatureSpace:
         self._step[position] = gaps[0] if len(gaps) else 0.0
         self._origin[position] = codes.min()
         rising = len(gaps) and codes[-1, 0] < codes[0, 0]
-        self._sign[position] = -1.0 if rising else 1.0
+        self.sign[position] = -1.0 if rising else 1.0
         steps = np.diff(codes[:, 0])
         ordered = column.ordered and bool((steps > 0).all() or (steps < 0).all())
         return column._replace(codes=codes, ordered=ordered)
@@ -752,10 +567,8 @@ class FeatureSpace:
 
     def _found_groups(self, X):
         """Neighbouring 0/1 columns that sum to 1 in every training row."""
-        plain = [
-            set(c.encoded) <= set(self._binary) and c.encoded for c in self.columns
-        ]
-        if len(self._binary) < 2:
+        plain = [set(c.encoded) <= set(self.binary) and c.encoded for c in self.columns]
+        if len(self.binary) < 2:
             return ()
         numbers = np.nan_to_num(self.numbers(X))
         groups, i = [], 0
@@ -780,7 +593,7 @@ class FeatureSpace:
         if self.transformer is None:
             return
         raw = self.numbers(X)
-        back = self._inverse(_transformers.apply(self.transformer, X))
+        back = self.inverse(_transformers.apply(self.transformer, X))
         scale = np.nanmax(np.abs(raw), axis=0, initial=0.0) + 1e-12
         with np.errstate(invalid="ignore"):
             wrong = np.abs(back - raw) > 1e-4 * scale
@@ -794,25 +607,6 @@ class FeatureSpace:
                 )
 
 
-def dense(X):
-    """Sparse matrices as arrays; all else as it is."""
-    return X.toarray() if sparse.issparse(X) else X
-
-
-def get(table, position):
-    """One raw column as a Series or an array."""
-    if hasattr(table, "iloc"):
-        return table.iloc[:, position]
-    return table.reshape(len(table), -1)[:, position]
-
-
-def pick(categories, index):
-    """Categories by index, as an object array."""
-    values = np.empty(len(categories), dtype=object)
-    values[:] = categories
-    return values[index]
-
-
 def smallest_gap(codes):
     """Least difference between two codes within a column."""
     gaps = np.concatenate([np.diff(np.unique(column)) for column in codes.T])
@@ -824,86 +618,6 @@ def finite(values):
     return values[np.isfinite(values)]
 
 
-def finite_or(values, default):
-    """Infinite entries replaced."""
-    return np.where(np.isfinite(values), values, default)
-
-
 def flip(word):
     """Mutability of a column whose encoding runs the other way."""
     return {"increase": "decrease", "decrease": "increase"}.get(word, word)
-
-
-def repeat(template, n):
-    """Table of `n` copies of the template row."""
-    if hasattr(template, "iloc"):
-        return template.iloc[np.zeros(n, dtype=int)].reset_index(drop=True)
-    return np.repeat(template, n, axis=0)
-
-
-def clip(value, raw, rules):
-    """Keep decoded numbers inside the raw bounds; the factual is always inside."""
-    low = np.array([rule.low for rule in rules])
-    high = np.array([rule.high for rule in rules])
-    floor = np.where(np.isnan(raw), low, np.fmin(low, raw))
-    ceiling = np.where(np.isnan(raw), high, np.fmax(high, raw))
-    words = np.array([rule.word for rule in rules])
-    floor = np.where((words == "increase") & ~np.isnan(raw), raw, floor)
-    ceiling = np.where((words == "decrease") & ~np.isnan(raw), raw, ceiling)
-    return np.clip(value, floor, ceiling)
-
-
-def write(table, changes, keep_dtype=True):
-    """Copy of a table with new values: position -> (rows as mask, values)."""
-    if hasattr(table, "iloc"):
-        out = table.copy()
-        for position, (rows, values) in changes.items():
-            series = table.iloc[:, position]
-            out.isetitem(position, write_series(series, rows, values, keep_dtype))
-        return out
-    out = table.copy()
-    if not keep_dtype and out.dtype.kind in "biu":
-        out = out.astype(float)
-    flat = out.reshape(len(out), -1)
-    for position, (rows, values) in changes.items():
-        if out.dtype == object:
-            values = like_objects(values, pd.Series(flat[:, position], dtype=object))
-        elif keep_dtype and out.dtype.kind in "iu":
-            info = np.iinfo(out.dtype)
-            values = np.clip(np.round(np.asarray(values, float)), info.min, info.max)
-        flat[rows, position] = values
-    return flat.reshape(table.shape)
-
-
-def write_series(series, rows, values, keep_dtype):
-    """One column with new values in its own type."""
-    dtype = series.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        codes = series.cat.codes.to_numpy().copy()
-        codes[rows] = dtype.categories.get_indexer(values)
-        new = pd.Categorical.from_codes(codes, dtype=dtype)
-        return pd.Series(new, index=series.index, name=series.name)
-    if not keep_dtype and not pd.api.types.is_bool_dtype(dtype):
-        dtype = object if dtype == object else float
-        series = series.astype(dtype)
-    if dtype == object:
-        values = like_objects(values, series)
-    elif pd.api.types.is_integer_dtype(dtype):
-        info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
-        values = np.round(np.asarray(values, dtype=float))
-        values = np.clip(values, info.min, info.max).astype(np.int64)
-    out = series.copy()
-    out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
-    return out
-
-
-def like_objects(values, series):
-    """New numbers of an object column, as the kind of object it holds."""
-    if values.dtype == object:  # categories are what they are
-        return values
-    present = series.dropna().tolist()
-    if present and isinstance(present[0], str):
-        values = [f"{v:.15g}" for v in values]
-    elif present and all(isinstance(v, (int, np.integer)) for v in present):
-        values = [int(round(v)) for v in values]
-    return np.array([*values, None], dtype=object)[:-1]

@@ -2,14 +2,12 @@
 
 import warnings
 from dataclasses import fields
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
@@ -17,8 +15,10 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from . import metrics
+from ._inference import batched_logits, module_device
 from ._search import search
-from ._transformers import is_identity
+from ._spec import resolve_position
+from ._table import get, take
 from ._validation import (
     check_integer,
     parameter_error,
@@ -26,36 +26,27 @@ from ._validation import (
     validate_labels,
     validate_table,
 )
-from .classifier import (
-    CounterfactualTrainingClassifier,
-    batched_logits,
-    label_codes,
-    module_device,
-    take,
+from ._view import (
+    View,
+    chain,
+    draw_reference,
+    is_fitted,
+    is_net,
+    logit_module,
+    seed_open_states,
+    unwrap,
 )
-from .constraints import Constraints, resolve_position
+from .classifier import CounterfactualTrainingClassifier, label_codes
 from .encoding import FeatureSpace
 from .exceptions import ConstraintWarning, SearchWarning
 from .explanation import CounterfactualExplanation
-from .generators import BaseGenerator, ECCCoGenerator, make_generator
-from .net import LogProbability
+from .generators import ECCCoGenerator, make_generator
 from .refine import refine
+from .rules import rules_from
 
 __all__ = ["CounterfactualExplainer"]
 
 BATCH_SIZE = 10_000
-
-
-class View(NamedTuple):
-    """Everything an explanation needs, however the model came."""
-
-    module: nn.Module
-    space: FeatureSpace
-    rules: list
-    constraints: Constraints
-    classes: np.ndarray
-    reference: tuple | None
-    generator: BaseGenerator
 
 
 class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -267,7 +258,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             rules = given
         else:
             if behind_front:
-                trained = space.rules_from(classifier.constraints_)
+                trained = rules_from(space, classifier.constraints_)
             else:
                 trained = classifier._rules
             rules = [
@@ -521,66 +512,9 @@ def warn_about(explanation, generator):
         )
 
 
-def unwrap(estimator):
-    """Fitted steps in front, and the model behind Pipelines and FrozenEstimators."""
-    front = []
-    while isinstance(estimator, (FrozenEstimator, Pipeline)):
-        if isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        else:
-            front += [s for s in estimator.steps[:-1] if not is_identity(s[1])]
-            estimator = estimator.steps[-1][1]
-    return front, estimator
-
-
-def is_net(estimator):
-    """Whether a model is a skorch net, whose labels are class indices."""
-    return isinstance(estimator, NeuralNet)
-
-
 def is_inherit(value):
     """Whether a constraint parameter has its default."""
     return isinstance(value, str) and value == "inherit"
-
-
-def is_fitted(inner):
-    """Whether the model can be explained as it is."""
-    if isinstance(inner, nn.Module):
-        return True
-    return bool(inner.initialized_ if is_net(inner) else hasattr(inner, "net_"))
-
-
-def seed_open_states(estimator, rng):
-    """Seed every `random_state` that is still None."""
-    for name, value in sorted(estimator.get_params(deep=True).items()):
-        if name.split("__")[-1] == "random_state" and value is None:
-            estimator.set_params(**{name: int(rng.randint(2**31 - 1))})
-
-
-def logit_module(inner):
-    """Torch module from model input to logits."""
-    if isinstance(inner, CounterfactualTrainingClassifier):
-        return inner.module_
-    if isinstance(inner, nn.Module):
-        return inner
-    if isinstance(inner.criterion_, nn.NLLLoss):
-        return LogProbability(inner.module_)
-    return inner.module_
-
-
-def chain(front, classifier):
-    """One transformer from raw table to model input, of fitted parts."""
-    steps = list(front)
-    if classifier is not None and classifier.preprocessor_ is not None:
-        steps.append(("preprocessor", classifier.preprocessor_))
-    return Pipeline(steps) if steps else None
-
-
-def draw_reference(encoded, codes, rng, n_rows=1000):
-    """At most `n_rows` encoded rows per class, with their class indices."""
-    order = rng.permutation(len(codes))
-    rows = np.concatenate([order[codes[order] == k][:n_rows] for k in np.unique(codes)])
-    return encoded[np.sort(rows)], codes[np.sort(rows)]
 
 
 def warn_outside(view, X):
@@ -595,7 +529,7 @@ def warn_outside(view, X):
             with np.errstate(invalid="ignore"):
                 outside = (numbers[:, i] < rule.low) | (numbers[:, i] > rule.high)
         else:
-            outside = view.space.outside_categories(X, i, rule.categories)
+            outside = outside_categories(X, i, rule)
         if outside.any():
             found.append(f"{int(outside.sum())} factuals lie outside that of {name!r}")
     if found:
@@ -605,6 +539,12 @@ def warn_outside(view, X):
             ConstraintWarning,
             stacklevel=4,
         )
+
+
+def outside_categories(X, position, rule):
+    """Rows whose category the rule does not allow (a missing one is fine)."""
+    values = np.asarray(get(X, position), dtype=object)
+    return ~(pd.Series(values).isin(rule.categories).to_numpy() | pd.isna(values))
 
 
 def implausibilities(view, coordinates, wanted):

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ._table import take
+
 __all__ = ["CounterfactualExplanation"]
 
 INFO = (
@@ -247,13 +249,6 @@ class CounterfactualExplanation:
         from .plotting import RecourseDisplay
 
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
-
-
-def take(values, rows):
-    """Rows of a field, whatever its type; None stays None."""
-    if values is None:
-        return None
-    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
 
 
 def as_frame(table, row):

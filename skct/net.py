@@ -5,92 +5,31 @@ import math
 import time
 import warnings
 from inspect import Parameter, signature
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.utils import data_from_dataset, to_tensor
-from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch import nn
 
 from . import losses
+from ._inference import LogProbability
+from ._loader import BatchLoader
 from ._search import evaluation_mode, search
 from ._validation import check_n_counterfactuals, check_option, check_real
 from .constraints import Constraints
 from .exceptions import DivergenceWarning
 from .generators import make_generator
 from .module import MLP
+from .pairs import Pairs, draw_neighbours, draw_targets, split
 
-__all__ = ["BatchLoader", "CounterfactualNet"]
+__all__ = ["CounterfactualNet"]
 
 TERMS = ("classification", "divergence", "adversarial", "ridge")
 
 
-class BatchLoader(DataLoader):
-    """`DataLoader` that slices whole batches: same rows, same order, same seeds.
-
-    The ordinary loader collects a batch row by row in Python, which takes longer than
-    the training step of a small network.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Has to accept a list of indices, as skorch's does.
-    batch_size : int, default=1
-    shuffle, drop_last : bool, default=False
-    generator : torch.Generator, optional
-    sampler : Sampler, optional
-    **kwargs
-        As in `torch.utils.data.DataLoader`.
-    """
-
-    def __init__(
-        self,
-        dataset,
-        batch_size=1,
-        shuffle=False,
-        drop_last=False,
-        generator=None,
-        sampler=None,
-        **kwargs,
-    ):
-        if sampler is None and shuffle:
-            sampler = RandomSampler(dataset, generator=generator)
-        elif sampler is None:
-            sampler = SequentialSampler(dataset)
-        batches = BatchSampler(sampler, batch_size, drop_last)
-        super().__init__(
-            dataset, batch_size=None, sampler=batches, generator=generator, **kwargs
-        )
-
-
-class Pairs(NamedTuple):
-    """Counterfactuals of one epoch with their rows and neighbours."""
-
-    nascent: Tensor
-    label: Tensor
-    counterfactual: Tensor
-    neighbour: Tensor
-    target: Tensor
-    mature: Tensor
-
-
 class LossNotFinite(Exception):
     """Training met a loss or a weight that is not finite."""
-
-
-class LogProbability(nn.Module):
-    """Logits of a module that returns probabilities: their logarithm."""
-
-    def __init__(self, module):
-        super().__init__()
-        self.module = module
-
-    def forward(self, x):
-        """Logarithm of the wrapped module's output."""
-        probability = self.module(x)
-        return torch.log(probability + torch.finfo(probability.dtype).eps)
 
 
 class CounterfactualNet(NeuralNetClassifier):
@@ -545,28 +484,3 @@ def accepted_arguments(module):
             if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values()):
                 break
     return names
-
-
-def split(pairs, n_chunks):
-    """Near-equal consecutive chunks; None for an empty one."""
-    columns = [torch.tensor_split(column, n_chunks) for column in pairs]
-    chunks = [Pairs(*chunk) for chunk in zip(*columns, strict=True)]
-    return [chunk if len(chunk.target) else None for chunk in chunks]
-
-
-def draw_targets(predicted, y, rng):
-    """Draw a class uniformly among those of `y` other than the predicted one."""
-    classes = torch.unique(y).cpu()
-    allowed = classes[None, :] != predicted.cpu()[:, None]
-    draws = torch.multinomial(allowed.float(), 1, generator=rng).squeeze(1)
-    return classes[draws].to(predicted.device)
-
-
-def draw_neighbours(target, y, rng):
-    """Draw for each target the index of one training row of that class."""
-    order = torch.argsort(y, stable=True)
-    counts = torch.bincount(y, minlength=int(target.max()) + 1)
-    starts = counts.cumsum(0) - counts
-    share = torch.rand(len(target), generator=rng).to(target.device)
-    offset = (share * counts[target]).long().clamp(max=counts[target] - 1)
-    return order[starts[target] + offset]

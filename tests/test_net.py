@@ -10,9 +10,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from skct import MLP, Constraints, CounterfactualNet, ECCCoGenerator, GenericGenerator
+from skct._loader import BatchLoader
 from skct.exceptions import DivergenceWarning
 from skct.losses import energy
-from skct.net import BatchLoader, draw_neighbours, draw_targets, split
+from skct.pairs import draw_neighbours, draw_targets, split
 
 
 def blobs(n=120, n_classes=2, seed=0):

@@ -1,0 +1,39 @@
+"""Logits of a module, whatever it is: batches, devices, probabilities."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from ._search import MIN_ROWS, evaluation_mode
+
+__all__ = ["LogProbability", "batched_logits", "module_device"]
+
+
+class LogProbability(nn.Module):
+    """Logits of a module that returns probabilities: their logarithm."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        """Logarithm of the wrapped module's output."""
+        probability = self.module(x)
+        return torch.log(probability + torch.finfo(probability.dtype).eps)
+
+
+def batched_logits(module, encoded, batch_size=10_000):
+    """Logits of encoded rows on the CPU; small batches are padded (see `search`)."""
+    device, n = module_device(module), len(encoded)
+    encoded = torch.from_numpy(np.ascontiguousarray(encoded))
+    if 0 < n < MIN_ROWS:
+        last = encoded[-1:].expand(MIN_ROWS - n, *encoded.shape[1:])
+        encoded = torch.cat([encoded, last])
+    with torch.no_grad(), evaluation_mode(module):
+        parts = [module(chunk.to(device)) for chunk in encoded.split(batch_size)]
+    return torch.cat(parts)[:n].cpu()
+
+
+def module_device(module):
+    """Where the weights of a module are."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))

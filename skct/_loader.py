@@ -1,0 +1,43 @@
+"""`BatchLoader`: a DataLoader that slices whole batches."""
+
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+
+__all__ = ["BatchLoader"]
+
+
+class BatchLoader(DataLoader):
+    """`DataLoader` that slices whole batches: same rows, same order, same seeds.
+
+    The ordinary loader collects a batch row by row in Python, which takes longer than
+    the training step of a small network.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Has to accept a list of indices, as skorch's does.
+    batch_size : int, default=1
+    shuffle, drop_last : bool, default=False
+    generator : torch.Generator, optional
+    sampler : Sampler, optional
+    **kwargs
+        As in `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size=1,
+        shuffle=False,
+        drop_last=False,
+        generator=None,
+        sampler=None,
+        **kwargs,
+    ):
+        if sampler is None and shuffle:
+            sampler = RandomSampler(dataset, generator=generator)
+        elif sampler is None:
+            sampler = SequentialSampler(dataset)
+        batches = BatchSampler(sampler, batch_size, drop_last)
+        super().__init__(
+            dataset, batch_size=None, sampler=batches, generator=generator, **kwargs
+        )

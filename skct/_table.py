@@ -1,0 +1,96 @@
+"""Raw tables of any type: read a column, write new values in its own type."""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+__all__ = ["dense", "get", "pick", "repeat", "take", "write"]
+
+
+def dense(X):
+    """Sparse matrices as arrays; all else as it is."""
+    return X.toarray() if sparse.issparse(X) else X
+
+
+def get(table, position):
+    """One raw column as a Series or an array."""
+    if hasattr(table, "iloc"):
+        return table.iloc[:, position]
+    return table.reshape(len(table), -1)[:, position]
+
+
+def pick(categories, index):
+    """Categories by index, as an object array."""
+    values = np.empty(len(categories), dtype=object)
+    values[:] = categories
+    return values[index]
+
+
+def repeat(template, n):
+    """Table of `n` copies of the template row."""
+    if hasattr(template, "iloc"):
+        return template.iloc[np.zeros(n, dtype=int)].reset_index(drop=True)
+    return np.repeat(template, n, axis=0)
+
+
+def write(table, changes, keep_dtype=True):
+    """Copy of a table with new values: position -> (rows as mask, values)."""
+    if hasattr(table, "iloc"):
+        out = table.copy()
+        for position, (rows, values) in changes.items():
+            series = table.iloc[:, position]
+            out.isetitem(position, write_series(series, rows, values, keep_dtype))
+        return out
+    out = table.copy()
+    if not keep_dtype and out.dtype.kind in "biu":
+        out = out.astype(float)
+    flat = out.reshape(len(out), -1)
+    for position, (rows, values) in changes.items():
+        if out.dtype == object:
+            values = like_objects(values, pd.Series(flat[:, position], dtype=object))
+        elif keep_dtype and out.dtype.kind in "iu":
+            info = np.iinfo(out.dtype)
+            values = np.clip(np.round(np.asarray(values, float)), info.min, info.max)
+        flat[rows, position] = values
+    return flat.reshape(table.shape)
+
+
+def write_series(series, rows, values, keep_dtype):
+    """One column with new values in its own type."""
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        codes = series.cat.codes.to_numpy().copy()
+        codes[rows] = dtype.categories.get_indexer(values)
+        new = pd.Categorical.from_codes(codes, dtype=dtype)
+        return pd.Series(new, index=series.index, name=series.name)
+    if not keep_dtype and not pd.api.types.is_bool_dtype(dtype):
+        dtype = object if dtype == object else float
+        series = series.astype(dtype)
+    if dtype == object:
+        values = like_objects(values, series)
+    elif pd.api.types.is_integer_dtype(dtype):
+        info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
+        values = np.round(np.asarray(values, dtype=float))
+        values = np.clip(values, info.min, info.max).astype(np.int64)
+    out = series.copy()
+    out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
+    return out
+
+
+def like_objects(values, series):
+    """New numbers of an object column, as the kind of object it holds."""
+    if values.dtype == object:  # categories are what they are
+        return values
+    present = series.dropna().tolist()
+    if present and isinstance(present[0], str):
+        values = [f"{v:.15g}" for v in values]
+    elif present and all(isinstance(v, (int, np.integer)) for v in present):
+        values = [int(round(v)) for v in values]
+    return np.array([*values, None], dtype=object)[:-1]
+
+
+def take(values, rows):
+    """Rows of a frame or an array, by position; None stays None."""
+    if values is None:
+        return None
+    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
