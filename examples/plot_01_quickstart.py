@@ -12,9 +12,6 @@ counterfactual training, with `age` and `sex` immutable, and compare the answers
 # %%
 # The data come with scikit-learn. "fast" is a progression above the median.
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -90,6 +87,7 @@ print(comparison.round(3).to_string())
 # The same as a picture: new values of the ten patients under both networks.
 
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.5), layout="constrained")
+figure.suptitle("New values for the prediction 'slow' (red: up, blue: down)")
 for ax, (name, clf) in zip(axes, {"plain": plain, "CT": ct}.items(), strict=True):
     explanation = CounterfactualExplainer(clf).explain(patients, target="slow")
     explanation.plot(ax=ax)

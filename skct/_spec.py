@@ -9,15 +9,16 @@ __all__ = [
     "check_word",
     "resolve_domain",
     "resolve_mutability",
+    "resolve_once",
     "resolve_position",
 ]
 
 
 def resolve_position(key, names, where):
     """Position of a feature given by name, or by position where there are no names."""
-    matches = np.flatnonzero(names == key)
+    matches = [i for i, name in enumerate(names) if name == key]
     if len(matches) == 1:
-        return int(matches[0])
+        return matches[0]
     if len(matches) > 1:
         raise ValueError(
             f"The name {key!r} in {where} stands for {len(matches)} columns; rename "
@@ -27,6 +28,18 @@ def resolve_position(key, names, where):
     if is_position and -len(names) <= key < len(names):
         return int(key) % len(names)
     raise unknown_name("feature", key, list(names), where)
+
+
+def resolve_once(key, names, where, seen):
+    """Position of a feature that no earlier key of the dict stands for."""
+    position = resolve_position(key, names, where)
+    if position in seen:
+        raise ValueError(
+            f"{seen[position]!r} and {key!r} in {where} are the same feature; list it "
+            "once."
+        )
+    seen[position] = key
+    return position
 
 
 def resolve_mutability(mutability, names, shape):
@@ -41,8 +54,10 @@ def resolve_mutability(mutability, names, shape):
             f"features alike use [{mutability!r}] * n_features."
         )
     if hasattr(mutability, "items"):
+        seen = {}
         for key, word in mutability.items():
-            words[resolve_position(key, names, "mutability")] = check_word(key, word)
+            position = resolve_once(key, names, "mutability", seen)
+            words[position] = check_word(key, word)
         return words
     given = np.asarray(mutability, dtype=object)
     if given.shape != tuple(shape):
@@ -75,9 +90,9 @@ def resolve_domain(domain, names):
             "The 'domain' parameter must be 'auto', None or a dict from feature to "
             f"(low, high) or to allowed categories. Got {domain!r} instead."
         )
-    resolved = {}
+    resolved, seen = {}, {}
     for key, bounds in domain.items():
-        position = resolve_position(key, names, "domain")
+        position = resolve_once(key, names, "domain", seen)
         resolved[position] = check_bounds(key, bounds)
     return resolved
 

@@ -93,4 +93,6 @@ def take(values, rows):
     """Rows of a frame or an array, by position; None stays None."""
     if values is None:
         return None
+    if sparse.issparse(values):
+        return type(values)(values.tocsr()[rows])
     return values.iloc[rows] if hasattr(values, "iloc") else values[rows]

@@ -90,10 +90,16 @@ def unknown_name(kind, name, known, where):
     known = [k.item() if isinstance(k, np.generic) else k for k in known]
     listed = ", ".join(repr(k) for k in known[:20])
     more = ", ..." if len(known) > 20 else ""
-    close = get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    texts = {str(k): k for k in known}
+    close = get_close_matches(str(name), list(texts), n=1, cutoff=0.5)
     if not close:  # names that differ in case only are the usual slip
-        close = [k for k in map(str, known) if k.lower() == str(name).lower()]
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+        close = [k for k in texts if k.lower() == str(name).lower()]
+    hint = f" Did you mean {texts[close[0]]!r}?" if close else ""
+    if kind == "feature" and isinstance(name, str) and known == [*range(len(known))]:
+        hint = (
+            " X had no column names here: use positions, pass a DataFrame, or let "
+            "the step in front return one (set_output(transform='pandas'))."
+        )
     return ValueError(
         f"Unknown {kind} {name!r} in {where}. Known {kind}s: {listed}{more}.{hint}"
     )

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
@@ -67,18 +68,23 @@ def seed_open_states(estimator, rng):
     """Seed every `random_state` that is still None."""
     for name, value in sorted(estimator.get_params(deep=True).items()):
         if name.split("__")[-1] == "random_state" and value is None:
-            estimator.set_params(**{name: int(rng.randint(2**31 - 1))})
+            estimator.set_params(**{name: int(rng.integers(2**31 - 1))})
 
 
 def logit_module(inner):
     """Torch module from model input to logits."""
     if isinstance(inner, CounterfactualTrainingClassifier):
         return inner.module_
-    if isinstance(inner, nn.Module):
-        return inner
-    if isinstance(inner.criterion_, nn.NLLLoss):
-        return LogProbability(inner.module_)
-    return inner.module_
+    module = inner if isinstance(inner, nn.Module) else inner.module_
+    wrong = {p.dtype for p in module.parameters() if p.dtype != torch.float32}
+    if wrong:
+        raise ValueError(
+            f"The module has weights of type {wrong.pop()}, but counterfactuals are "
+            "searched in float32; pass module.float()."
+        )
+    if is_net(inner) and isinstance(inner.criterion_, nn.NLLLoss):
+        return LogProbability(module)
+    return module
 
 
 def chain(front, classifier):

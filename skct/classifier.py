@@ -20,17 +20,19 @@ from ._validation import (
     check_n_counterfactuals,
     check_option,
     check_real,
+    is_number,
     parameter_error,
     unknown_name,
     validate_labels,
     validate_table,
 )
 from .encoding import FeatureSpace
-from .exceptions import SearchWarning
+from .exceptions import ConstraintWarning, SearchWarning
 from .generators import GENERATORS, make_generator
 from .net import CounterfactualNet
 from .preprocessing import TableEncoder
 from .progress import FitProgress
+from .rules import outside_domain
 
 __all__ = ["CounterfactualTrainingClassifier"]
 
@@ -306,10 +308,12 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         going_on = self.warm_start and hasattr(self, "net_")
-        X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
-        check_consistent_length(X, y)
-        state = {k: vars(self)[k] for k in FITTED} if going_on else self._start(X, y)
-        self._train(state, X, y)
+        with names_restored(self):
+            X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
+            check_consistent_length(X, y)
+            state = self._go_on(X, y) if going_on else self._start(X, y)
+            warn_outside(state["feature_space_"], state["_rules"], X)
+            self._train(state, X, y)
         warn_immature(self.history_, self.generator_)
         return self
 
@@ -330,12 +334,45 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         """
         first = not hasattr(self, "net_")
         self._check_parameters()
-        X, y = self._validate(X, reset=first), validate_labels(self, y)
-        check_consistent_length(X, y)
-        state = (
-            self._start(X, y, classes) if first else {k: vars(self)[k] for k in FITTED}
+        if not (first or classes is None):
+            given = np.unique(classes)
+            if not np.array_equal(given, self.classes_):
+                raise ValueError(
+                    f"The 'classes' parameter is {given.tolist()}, but the first call "
+                    f"of partial_fit fixed {self.classes_.tolist()}."
+                )
+        with names_restored(self):
+            X, y = self._validate(X, reset=first), validate_labels(self, y)
+            check_consistent_length(X, y)
+            state = self._start(X, y, classes) if first else self._state(X, y)
+            return self._train(state, X, y, epochs=1)
+
+    def _state(self, X, y):
+        """What is fixed already, with reference rows for classes that lack some."""
+        state = {name: vars(self)[name] for name in FITTED}
+        codes = label_codes(y, self.classes_)
+        state["_reference"] = top_up(
+            self._reference,
+            self._draw_reference(self.feature_space_, X, codes, self.seed_),
+            self.n_reference,
         )
-        return self._train(state, X, y, epochs=1)
+        return state
+
+    def _go_on(self, X, y):
+        """State of a warm start: constraints and net follow the parameters."""
+        state = self._state(X, y)
+        space, net = state["feature_space_"], state["net_"]
+        state["_rules"] = space.rules(self.mutability, self.domain)
+        state["constraints_"] = space.constraints(state["_rules"])
+        given = CounterfactualNet() if self.net is None else self.net
+        names = ("lr", "max_epochs", "batch_size")
+        net.set_params(**{name: getattr(given, name) for name in names})
+        weight = self._criterion_weight(state["classes_"], y)
+        known = getattr(net.criterion_, "weight", None)
+        both = weight is not None and known is not None
+        if not (torch.equal(weight, known) if both else weight is known):
+            net.set_params(criterion__weight=weight)
+        return state
 
     def _start(self, X, y, classes=None):
         """Everything that is fixed before the first epoch, as a dict of attributes.
@@ -350,7 +387,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
                 f"data, but y holds only 1 class: {classes.tolist()}. Without another "
                 "class there is no counterfactual."
             )
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = draw_seed(self.random_state)
         preprocessor = self._fit_preprocessor(X, y)
         space = FeatureSpace(preprocessor, X)
         rules = space.rules(self.mutability, self.domain)
@@ -426,7 +463,18 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
                 if label not in classes:
                     known = classes.tolist()
                     raise unknown_name("label", label, known, "class_weight")
-        weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+            if not all(is_number(w) and w >= 0 for w in self.class_weight.values()):
+                allowed = "a dict of weights >= 0"
+                raise parameter_error(self, "class_weight", allowed, self.class_weight)
+        if isinstance(self.class_weight, str) and len(np.unique(y)) < len(classes):
+            raise ValueError(
+                "class_weight='balanced' needs rows of every class; in partial_fit "
+                "give a dict of weights instead."
+            )
+        if isinstance(self.class_weight, str):
+            weight = compute_class_weight("balanced", classes=classes, y=y)
+        else:
+            weight = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
         return torch.as_tensor(weight, dtype=torch.float32)
 
     def _fit_preprocessor(self, X, y):
@@ -539,6 +587,56 @@ def seeded(seed):
 def cuda_devices():
     """Every GPU, listed so that `fork_rng` does not warn about them."""
     return range(torch.cuda.device_count())
+
+
+def draw_seed(random_state):
+    """Seed from a random state; None never touches the global one."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+@contextmanager
+def names_restored(estimator):
+    """Give `n_features_in_` and `feature_names_in_` back if a fit fails."""
+    names = ("n_features_in_", "feature_names_in_")
+    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            vars(estimator).pop(name, None)
+        vars(estimator).update(before)
+        raise
+
+
+def top_up(reference, more, n_rows):
+    """Reference rows, with further ones for classes that have less than `n_rows`."""
+    if reference is None or more is None:
+        return reference
+    encoded, codes = (list(part) for part in zip(reference, strict=True))
+    for code in np.unique(more[1]):
+        lacking = n_rows - int((reference[1] == code).sum())
+        if lacking > 0:
+            rows = np.flatnonzero(more[1] == code)[:lacking]
+            encoded.append(more[0][rows])
+            codes.append(more[1][rows])
+    return np.concatenate(encoded), np.concatenate(codes)
+
+
+def warn_outside(space, rules, X, stacklevel=3):
+    """Warn about factuals outside a domain that the user gave."""
+    found = [
+        f"{int(outside.sum())} factuals lie outside that of {name!r}"
+        for name, outside in outside_domain(space, rules, X)
+    ]
+    if found:
+        warnings.warn(
+            f"Domain: {'; '.join(found)}. They keep their value unless the search "
+            "moves it inwards.",
+            ConstraintWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def label_codes(y, classes):

@@ -12,7 +12,7 @@ from . import _transformers
 from ._table import dense, get, pick, repeat, write
 from .constraints import Constraints, Group
 from .preprocessing import is_category, to_numbers
-from .rules import clip, resolve_rules, rules_from
+from .rules import box, resolve_rules, rules_from, within
 
 __all__ = ["FeatureSpace", "RawColumn"]
 
@@ -71,7 +71,8 @@ class FeatureSpace:
         n_raw = int(np.prod(self.raw_shape))
         named = hasattr(X, "columns")
         self.feature_names = np.empty(n_raw, dtype=object)
-        self.feature_names[:] = list(X.columns) if named else range(n_raw)
+        for i, name in enumerate(X.columns if named else range(n_raw)):
+            self.feature_names[i] = name  # one by one: a name may be a tuple
         self._template = X[:1].copy()
         self._read_columns(X, learn)
         if learn:
@@ -157,7 +158,15 @@ class FeatureSpace:
             integer = np.array([column.integer for column in self.columns])
             rounded = np.where(missing, np.round(value), raw + np.round(change))
             value = np.where(integer, rounded, value)
-        return value if rules is None else clip(value, raw, rules)
+        if rules is None:
+            return value
+        floor, ceiling = box(raw, rules)
+        value = np.clip(value, floor, ceiling)
+        for i in self._numeric:
+            dtype = getattr(get(table, i).dtype, "numpy_dtype", get(table, i).dtype)
+            if dtype in (np.float16, np.float32):
+                value[:, i] = within(value[:, i], dtype, floor[:, i], ceiling[:, i])
+        return value
 
     def inverse(self, encoded):
         """Raw values of numeric columns of shape (n, n_features), elsewhere NaN."""

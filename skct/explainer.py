@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
 from torch import nn
@@ -18,7 +17,7 @@ from . import metrics
 from ._inference import batched_logits, module_device
 from ._search import search
 from ._spec import resolve_position
-from ._table import get, take
+from ._table import take
 from ._validation import (
     check_integer,
     parameter_error,
@@ -36,13 +35,19 @@ from ._view import (
     seed_open_states,
     unwrap,
 )
-from .classifier import CounterfactualTrainingClassifier, label_codes
+from .classifier import (
+    CounterfactualTrainingClassifier,
+    draw_seed,
+    label_codes,
+    names_restored,
+    warn_outside,
+)
 from .encoding import FeatureSpace
-from .exceptions import ConstraintWarning, SearchWarning
+from .exceptions import SearchWarning
 from .explanation import CounterfactualExplanation
 from .generators import ECCCoGenerator, make_generator
 from .refine import refine
-from .rules import rules_from
+from .rules import outside_domain, rules_from
 
 __all__ = ["CounterfactualExplainer"]
 
@@ -145,6 +150,22 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     def __sklearn_is_fitted__(self):
         return hasattr(self, "estimator_") or self._is_self_sufficient()
 
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of the answer: those of X.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        if hasattr(self, "n_features_in_") or input_features is not None:
+            return super().get_feature_names_out(input_features)
+        return self._owner().feature_names_in_
+
     def _is_self_sufficient(self):
         """Whether the classifier inside brings everything, so that no fit is needed."""
         inner = unwrap(self.estimator)[1]
@@ -180,17 +201,24 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
                 "a Pipeline or FrozenEstimator around one"
             )
             raise parameter_error(self, "estimator", allowed, self.estimator)
-        X, y = self._validate(X, reset=True), validate_labels(self, y)
-        check_consistent_length(X, y)
-        rng = check_random_state(self.random_state)
-        estimator = self.estimator
-        if not is_fitted(inner):
-            estimator = clone(estimator)
-            seed_open_states(estimator, rng)
-            labels = np.unique(y)
-            estimator.fit(X, label_codes(y, labels) if is_net(inner) else y)
-        view = self._view(estimator, X, y, rng)
-        self._fitted_view, self.estimator_ = view, estimator
+        with names_restored(self):
+            X, y = self._validate(X, reset=True), validate_labels(self, y)
+            check_consistent_length(X, y)
+            if self._is_self_sufficient():
+                self._validate(X, reset=False, owner=self._owner())
+            rng = np.random.default_rng(draw_seed(self.random_state))
+            estimator = self.estimator
+            if not is_fitted(inner):
+                estimator = clone(estimator)
+                seed_open_states(estimator, rng)
+                labels = np.unique(y)
+                estimator.fit(X, label_codes(y, labels) if is_net(inner) else y)
+            space = self._space(estimator, X, learn=True)
+            classes = self._classes(estimator, space, X, y)
+            codes = label_codes(y, classes)
+            learnt = space, classes, draw_reference(space.encode(X), codes, rng)
+            self._view(estimator, *learnt)  # wrong constraints show here
+        self._learnt, self.estimator_ = learnt, estimator
         return self
 
     def _check_parameters(self):
@@ -202,49 +230,58 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if self.generator is not None:
             make_generator(self.generator).check()
 
-    def _validate(self, X, *, reset):
+    def _owner(self):
+        """The object whose column names count where the explainer is not fitted."""
+        front, inner = unwrap(self.estimator)
+        owner = self.estimator
+        while isinstance(owner, FrozenEstimator):
+            owner = owner.estimator
+        return owner if front else inner
+
+    def _validate(self, X, *, reset, owner=None):
         """Check the table against what was seen in fit, here or by the estimator."""
         front, inner = unwrap(self.estimator)
-        tags = self.__sklearn_tags__().input_tags
-        owner = self
-        if not reset and not hasattr(self, "estimator_"):
-            owner = self.estimator
-            while isinstance(owner, FrozenEstimator):
-                owner = owner.estimator
-            if not front:
-                owner = inner
+        if owner is None:
+            fitted_here = reset or hasattr(self, "estimator_")
+            owner = self if fitted_here else self._owner()
         plain_input = not isinstance(inner, CounterfactualTrainingClassifier)
-        allow_nd = plain_input or inner.preprocessor is None
         return validate_table(
             owner,
             X,
             reset=reset,
-            allow_nan=tags.allow_nan or bool(front),
-            allow_nd=allow_nd and not front,
+            allow_nan=self.__sklearn_tags__().input_tags.allow_nan or bool(front),
+            allow_nd=(plain_input or inner.preprocessor is None) and not front,
         )
 
-    def _view(self, estimator, X, y=None, rng=None):
+    def _space(self, estimator, X, *, learn):
+        """Map between the table and the model input."""
+        front, inner = unwrap(estimator)
+        if not isinstance(inner, CounterfactualTrainingClassifier):
+            return FeatureSpace(chain(front, None), X, learn=learn)
+        if not front:
+            return inner.feature_space_
+        space = FeatureSpace(chain(front, inner), X, learn=learn)
+        if not learn:
+            space.observe_from(inner.feature_space_)
+        return space
+
+    def _view(self, estimator, space, classes, reference):
         """Unwrap the model and translate constraints to its input."""
         front, inner = unwrap(estimator)
-        classifier = (
-            inner if isinstance(inner, CounterfactualTrainingClassifier) else None
-        )
-        module = logit_module(inner)
-        if classifier is not None and not front:
-            space = classifier.feature_space_
-        else:
-            space = FeatureSpace(chain(front, classifier), X, learn=y is not None)
-            if y is None:
-                space.observe_from(classifier.feature_space_)
+        is_ours = isinstance(inner, CounterfactualTrainingClassifier)
+        classifier = inner if is_ours else None
         rules, constraints = self._rules(space, classifier, bool(front))
-        if classifier is not None:
-            classes, reference = classifier.classes_, classifier._reference
-        else:
-            classes, reference = self._classes(module, space, X, y), None
-        if y is not None:
-            reference = draw_reference(space.encode(X), label_codes(y, classes), rng)
         generator = self._generator(classifier)
+        module = logit_module(inner)
         return View(module, space, rules, constraints, classes, reference, generator)
+
+    def _current_view(self, X):
+        """What was learnt in `fit`, or what the classifier brings, as a view."""
+        if hasattr(self, "_learnt"):
+            return self._view(self.estimator_, *self._learnt)
+        inner = unwrap(self.estimator)[1]
+        space = self._space(self.estimator, X, learn=False)
+        return self._view(self.estimator, space, inner.classes_, inner._reference)
 
     def _rules(self, space, classifier, behind_front):
         """Rules in raw units and constraints on the model input."""
@@ -272,13 +309,14 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             constraints = constraints & classifier.constraints_.shape_only()
         return rules, constraints
 
-    def _classes(self, module, space, X, y):
-        """Labels of a net or module: those of y, else 0 ... n_classes - 1."""
-        n_classes = batched_logits(module, space.encode(X[:1])).shape[1]
-        labels = np.arange(n_classes) if y is None else np.unique(y)
-        if len(labels) != n_classes:
-            labels = np.arange(n_classes)
-        return labels
+    def _classes(self, estimator, space, X, y):
+        """Labels of the model: its own, or those of y, else 0 ... n_classes - 1."""
+        inner = unwrap(estimator)[1]
+        if isinstance(inner, CounterfactualTrainingClassifier):
+            return inner.classes_
+        n_classes = batched_logits(logit_module(inner), space.encode(X[:1])).shape[1]
+        labels = np.unique(y)
+        return labels if len(labels) == n_classes else np.arange(n_classes)
 
     def _generator(self, classifier):
         """The generator given, or the trained one made more patient."""
@@ -336,9 +374,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         kept_type = X
         X = self._validate(X, reset=False)
-        view = getattr(self, "_fitted_view", None) or self._view(self.estimator, X)
+        view = self._current_view(X)
         weights = self._weights(view.space)
-        warn_outside(view, X)
+        warn_outside(view.space, view.rules, X)
         codes = target_codes(
             self.target if target is None else target, len(X), view.classes
         )
@@ -449,7 +487,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             probability=probability,
             n_changed=moved.sum(1),
             n_iter=n_iter,
-            reason=reasons(valid, probability, moved, n_iter),
+            reason=reasons(view, X, valid, probability, moved, n_iter),
         )
 
 
@@ -517,36 +555,6 @@ def is_inherit(value):
     return isinstance(value, str) and value == "inherit"
 
 
-def warn_outside(view, X):
-    """Warn about factuals outside a domain that the user gave."""
-    numbers = view.space.numbers(X) if any(r.given for r in view.rules) else None
-    found = []
-    for i, rule in enumerate(view.rules):
-        if not rule.given:
-            continue
-        name = view.space.feature_names[i]
-        if rule.categories is None:
-            with np.errstate(invalid="ignore"):
-                outside = (numbers[:, i] < rule.low) | (numbers[:, i] > rule.high)
-        else:
-            outside = outside_categories(X, i, rule)
-        if outside.any():
-            found.append(f"{int(outside.sum())} factuals lie outside that of {name!r}")
-    if found:
-        warnings.warn(
-            f"Domain: {'; '.join(found)}. They keep their value unless the search "
-            "moves it inwards.",
-            ConstraintWarning,
-            stacklevel=4,
-        )
-
-
-def outside_categories(X, position, rule):
-    """Rows whose category the rule does not allow (a missing one is fine)."""
-    values = np.asarray(get(X, position), dtype=object)
-    return ~(pd.Series(values).isin(rule.categories).to_numpy() | pd.isna(values))
-
-
 def implausibilities(view, coordinates, wanted):
     """Mean L1 distance of each answer from reference rows of its target class."""
     if view.reference is None:
@@ -562,9 +570,11 @@ def implausibilities(view, coordinates, wanted):
     return out
 
 
-def reasons(valid, probability, moved, n_iter):
+def reasons(view, X, valid, probability, moved, n_iter):
     """Why a row failed, in words."""
     texts = np.full(len(valid), "", dtype=object)
+    if valid.all():
+        return texts
     for i in np.flatnonzero(~valid):
         what = (
             "no feature may move in a useful direction"
@@ -572,6 +582,9 @@ def reasons(valid, probability, moved, n_iter):
             else f"stopped at target probability {probability[i]:.2f}"
         )
         texts[i] = f"{what} after {n_iter[i]} steps"
+    for name, outside in outside_domain(view.space, view.rules, X, given_only=False):
+        for i in np.flatnonzero(~valid & outside):
+            texts[i] += f"; {name!r} lies outside its domain"
     return texts
 
 

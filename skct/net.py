@@ -25,6 +25,7 @@ from .pairs import Pairs, draw_neighbours, draw_targets, split
 
 __all__ = ["CounterfactualNet"]
 
+LARGEST_LOGIT = 1e30  # float32 ends at 3.4e38
 TERMS = ("classification", "divergence", "adversarial", "ridge")
 
 
@@ -310,7 +311,16 @@ class CounterfactualNet(NeuralNetClassifier):
             self.run_counterfactual_epoch(iterator, prefix, **fit_params)
         else:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if not all(p.isfinite().all() for p in self.module_.parameters()):
+        self.check_weights(iterator.dataset)
+
+    def check_weights(self, dataset, n_rows=4096):
+        """Accept the weights of an epoch only if they and some logits are finite."""
+        X, _ = data_from_dataset(dataset)
+        rows = to_tensor(np.asarray(X[:n_rows]), device=self.device)
+        with torch.no_grad(), evaluation_mode(self.module_):
+            largest = self.logits(rows).abs().max()
+        weights = all(p.isfinite().all() for p in self.module_.parameters())
+        if not (weights and largest < LARGEST_LOGIT):
             raise LossNotFinite
 
     def run_counterfactual_epoch(self, iterator, prefix, **fit_params):
@@ -318,7 +328,7 @@ class CounterfactualNet(NeuralNetClassifier):
         started = time.perf_counter()
         pairs = self.make_pairs(*self.training_data(iterator.dataset))
         searched = time.perf_counter()
-        chunks = iter(split(pairs, len(iterator)))
+        chunks = iter(() if pairs is None else split(pairs, len(iterator)))
         parts = []
 
         def step_fn(batch, **params):
@@ -375,13 +385,19 @@ class CounterfactualNet(NeuralNetClassifier):
 
         Returns
         -------
-        pairs : Pairs
+        pairs : Pairs or None
+            None where no row has a class to move to.
         """
         rng = self.epoch_generator()
         rows = torch.randperm(len(X), generator=rng)[: self.n_rows(len(X))]
         factual, label = X[rows], y[rows]
         with torch.no_grad(), evaluation_mode(self.module_):
             predicted = self.logits(factual).argmax(1)
+        if (y == y[0]).all():  # a batch of partial_fit with one class
+            other = predicted != y[0]
+            factual, label, predicted = factual[other], label[other], predicted[other]
+            if not other.any():
+                return None
         target = draw_targets(predicted, y, rng)
         with evaluation_mode(self.module_):
             result = search(

@@ -3,11 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from ._spec import check_bounds, check_word, resolve_mutability, resolve_position
+from ._spec import check_bounds, check_word, resolve_mutability, resolve_once
+from ._table import get
 from ._validation import unknown_name
 
-__all__ = ["Rule", "clip", "resolve_rules", "rules_from"]
+__all__ = ["Rule", "box", "outside_domain", "resolve_rules", "rules_from", "within"]
 
 ONE_WAY = ("increase", "decrease")
 
@@ -40,8 +42,9 @@ def resolve_rules(space, mutability=None, domain="auto"):
         check_one_way(column, word)
         low, high = (low, high) if domain is not None else (-np.inf, np.inf)
         rules.append(Rule(word, low, high, column.categories))
+    seen = {}
     for key, bounds in domain_items(domain):
-        position = resolve_position(key, space.feature_names, "domain")
+        position = resolve_once(key, space.feature_names, "domain", seen)
         rules[position] = with_domain(space.columns[position], rules[position], bounds)
     return rules
 
@@ -197,8 +200,8 @@ def raw_bounds(space, position, raw, lower, upper):
     return low, high
 
 
-def clip(value, raw, rules):
-    """Keep decoded numbers inside the raw bounds; the factual is always inside."""
+def box(raw, rules):
+    """Floor and ceiling of raw numbers; the factual is always inside."""
     low = np.array([rule.low for rule in rules])
     high = np.array([rule.high for rule in rules])
     floor = np.where(np.isnan(raw), low, np.fmin(low, raw))
@@ -206,9 +209,33 @@ def clip(value, raw, rules):
     words = np.array([rule.word for rule in rules])
     floor = np.where((words == "increase") & ~np.isnan(raw), raw, floor)
     ceiling = np.where((words == "decrease") & ~np.isnan(raw), raw, ceiling)
-    return np.clip(value, floor, ceiling)
+    return floor, ceiling
 
 
 def finite_or(values, default):
     """Infinite entries replaced."""
     return np.where(np.isfinite(values), values, default)
+
+
+def outside_domain(space, rules, X, given_only=True):
+    """Yield name and row mask of each column with factuals outside its domain."""
+    numbers = None
+    for i, rule in enumerate(rules):
+        if given_only and not rule.given:
+            continue
+        if rule.categories is not None:
+            values = pd.Series(np.asarray(get(X, i), dtype=object))
+            outside = ~(values.isin(rule.categories) | values.isna()).to_numpy()
+        else:
+            numbers = space.numbers(X) if numbers is None else numbers
+            with np.errstate(invalid="ignore"):
+                outside = (numbers[:, i] < rule.low) | (numbers[:, i] > rule.high)
+        if outside.any():
+            yield space.feature_names[i], outside
+
+
+def within(value, dtype, floor, ceiling):
+    """Numbers as `dtype` holds them, nudged where its rounding left the bounds."""
+    cast = np.asarray(value).astype(dtype)
+    cast = np.where(cast > ceiling, np.nextafter(cast, dtype.type(-np.inf)), cast)
+    return np.where(cast < floor, np.nextafter(cast, dtype.type(np.inf)), cast)

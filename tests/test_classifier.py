@@ -30,7 +30,7 @@ from skct import (
     CounterfactualTrainingClassifier,
     GenericGenerator,
 )
-from skct.exceptions import ImputationWarning, SearchWarning
+from skct.exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 
 
 def weights(clf):
@@ -485,3 +485,108 @@ def test_quiet_by_default_and_a_bar_with_terms_on_request(applicants, capsys):
     assert "mature=" in bar
     quick(epochs=2, verbose=2).fit(*applicants)
     assert "search_seconds" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------- bugs that were fixed
+
+
+@pytest.mark.filterwarnings("ignore::skct.exceptions.DivergenceWarning")
+@pytest.mark.parametrize("lr", [1e2, 1e4, 1e6, 1e8, 1e20])
+@pytest.mark.parametrize("batch_size", [32, -1])
+@pytest.mark.parametrize("lambdas", [0.0, 1e6])
+def test_no_learning_rate_leaves_a_net_that_is_not_finite(lr, batch_size, lambdas):
+    X, y = load_iris(return_X_y=True)
+    net = CounterfactualNet(
+        optimizer=torch.optim.SGD, lr=lr, max_epochs=5, batch_size=batch_size
+    )
+    clf = CounterfactualTrainingClassifier(
+        net, lambda_div=lambdas, lambda_adv=0, lambda_reg=0, random_state=0
+    ).fit(X, y)
+    assert np.isfinite(clf.predict_proba(X)).all()
+    assert np.isfinite(clf.decision_function(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
+def test_warm_start_follows_changed_parameters(applicants):
+    X, y = applicants
+    clf = quick(epochs=3, warm_start=True).fit(X, y)
+    clf.set_params(
+        mutability={"income": "none"},
+        net__max_epochs=2,
+        net__lr=0.5,
+        class_weight={"approved": 9.0, "denied": 1.0},
+    ).fit(X, y)
+    assert clf.n_iter_ == 5
+    assert clf.net_.optimizer_.param_groups[0]["lr"] == 0.5
+    assert clf.net_.criterion_.weight.tolist() == [9.0, 1.0]
+    answer = clf.explain(X)
+    assert (answer.counterfactual["income"] == X["income"]).all()
+
+
+def test_partial_fit_takes_batches_of_a_single_class(applicants):
+    X, y = applicants
+    clf = quick()
+    for label in ("denied", "approved", "denied"):
+        clf.partial_fit(X[y == label], y[y == label], classes=["approved", "denied"])
+    assert clf.n_iter_ == 3
+    answer = clf.explain(X[:9])
+    assert np.isfinite(answer.implausibility).all()
+    with pytest.raises(ValueError, match="'classes' parameter.*first call"):
+        clf.partial_fit(X, y, classes=["approved", "denied", "maybe"])
+    with pytest.raises(ValueError, match="class_weight='balanced'"):
+        quick(class_weight="balanced").partial_fit(
+            X[y == "denied"], y[y == "denied"], classes=["approved", "denied"]
+        )
+
+
+def test_without_a_seed_the_global_state_is_untouched_too(applicants):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    position = np.random.get_state()[2]  # noqa: NPY002
+    torch_state = torch.get_rng_state()
+    first, second = (quick(1, random_state=None).fit(*applicants) for _ in range(2))
+    assert first.seed_ != second.seed_
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert np.random.get_state()[2] == position  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), torch_state)
+
+
+def test_a_column_named_twice_raises():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    for params in (
+        {"mutability": {0: "none", X.columns[0]: "both"}},
+        {"domain": {0: (0, 9), X.columns[0]: (0, 8)}},
+    ):
+        with pytest.raises(ValueError, match="same feature"):
+            quick(**params).fit(X, y)
+
+
+def test_a_failing_fit_on_another_table_keeps_the_old_names(applicants):
+    X, y = applicants
+    clf = quick(epochs=2).fit(X, y)
+    with pytest.raises(ValueError, match="nobody"):
+        clf.set_params(mutability={"nobody": "none"}).fit(X.iloc[:, :3], y)
+    assert clf.predict(X).shape == y.shape
+
+
+def test_columns_may_have_tuples_as_names():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X.columns = pd.MultiIndex.from_product([["leaf", "bloom"], ["long", "wide"]])
+    clf = quick(epochs=5, mutability={("leaf", "long"): "none"}).fit(X, y)
+    answer = clf.explain(X[:5])
+    assert (answer.counterfactual[("leaf", "long")] == X[:5][("leaf", "long")]).all()
+
+
+def test_more_wrong_input(applicants):
+    X, y = applicants
+    with pytest.raises(ValueError, match="'class_weight'.*>= 0"):
+        quick(class_weight={"approved": -1.0}).fit(X, y)
+    with pytest.raises(ValueError, match="X had no column names.*set_output"):
+        quick(mutability={"age": "none"}).fit(X[["age", "income"]].to_numpy(), y)
+
+
+@pytest.mark.filterwarnings("error")
+def test_training_rows_outside_a_given_domain_are_warned_about(applicants):
+    X, y = applicants
+    n = int((X["age"] > 60).sum())
+    with pytest.warns(ConstraintWarning, match=f"{n} factuals.*'age'"):
+        quick(epochs=20, domain={"age": (18, 60)}).fit(X, y)

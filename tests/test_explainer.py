@@ -275,7 +275,7 @@ def test_the_default_generator_is_the_trained_one_made_patient(applicants):
     X, y = applicants
     trained = ECCCoGenerator(max_iter=25, threshold=0.55, lambda_energy=0.5)
     clf = quick(epochs=6, generator=trained).fit(X, y)
-    view = CounterfactualExplainer(clf)._view(clf, X)
+    view = CounterfactualExplainer(clf)._current_view(X)
     assert view.generator.max_iter == 200
     assert view.generator.threshold == 0.5
     assert view.generator.lambda_energy == 0.5
@@ -368,6 +368,7 @@ def test_search_is_a_function_not_a_module():
 # ------------------------------------------------------- the claim, in its small form
 
 
+@pytest.mark.filterwarnings("ignore:Domain:skct.exceptions.ConstraintWarning")
 def test_adult_like_constraints_hold_in_every_single_counterfactual():
     X, y = people(2000, seed=3)
     clf = quick(
@@ -383,3 +384,75 @@ def test_adult_like_constraints_hold_in_every_single_counterfactual():
     assert (after["children"] <= inside["children"]).all()
     assert after["income"].between(5, 90).all()
     assert after["children"].dtype == np.int8
+
+
+# ------------------------------------------------------------- bugs that were fixed
+
+
+def test_fit_around_a_fitted_classifier_checks_its_columns(fitted, applicants):
+    X, y = applicants
+    for table in (X[X.columns[::-1]], X.rename(columns=str.upper), X.iloc[:, :4]):
+        with pytest.raises(ValueError, match="feature names should match"):
+            CounterfactualExplainer(fitted).fit(table, y)
+
+
+def test_pandas_output_and_names_without_fit(fitted, denied):
+    explainer = CounterfactualExplainer(fitted).set_output(transform="pandas")
+    assert isinstance(explainer.transform(denied[:3]), pd.DataFrame)
+    assert list(explainer.get_feature_names_out()) == list(denied.columns)
+
+
+def test_parameters_set_after_fit_count(fitted, applicants, denied):
+    explainer = CounterfactualExplainer(fitted).fit(*applicants)
+    explainer.set_params(mutability={"income": "none"})
+    answer = explainer.explain(denied[:20], target="approved")
+    assert (answer.counterfactual["income"] == answer.factual["income"]).all()
+
+
+def test_narrow_floats_stay_inside_the_domain():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(200, 3)), columns=list("abc")).astype("float32")
+    X = X.clip(-0.1, 0.7)
+    for table in (X, X.to_numpy()):
+        names = X.columns if table is X else range(3)
+        clf = quick(epochs=5, domain=dict.fromkeys(names, (-0.1, 0.7)))
+        with pytest.warns(ConstraintWarning):  # float32(-0.1) < -0.1
+            clf.fit(table, X["a"] > 0.2)
+        with pytest.warns(ConstraintWarning):
+            answer = CounterfactualExplainer(clf, refine=False).explain(table)
+        after, before = (
+            np.asarray(t, dtype=float) for t in (answer.counterfactual, table)
+        )
+        moved = after != before
+        assert moved.any()
+        assert ((after[moved] >= -0.1) & (after[moved] <= 0.7)).all()
+
+
+def test_the_reason_names_columns_outside_the_domain(fitted, denied):
+    far = denied[:2].assign(income=[-5.0, 20.0])
+    explainer = CounterfactualExplainer(
+        fitted, mutability=dict.fromkeys(denied.columns, "none"), domain="auto"
+    )
+    with pytest.warns(SearchWarning, match="no valid counterfactual"):
+        answer = explainer.explain(far, target="approved")
+    assert not answer.valid.any()
+    assert ["'income' lies outside" in text for text in answer.reason] == [True, False]
+
+
+def test_slices_of_any_sparse_format(iris):
+    _, X, y = iris
+    matrix = sparse.coo_matrix(X.to_numpy())
+    answer = quick(epochs=5).fit(matrix, y).explain(matrix)[:3]
+    assert answer.counterfactual.shape == (3, 4)
+
+
+def test_a_module_in_double_precision_is_named():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"float64.*module.float\(\)"):
+        CounterfactualExplainer(nn.Linear(4, 3).double()).fit(X, y)
+
+
+def test_the_hint_has_the_type_of_the_label(iris):
+    clf, X, _ = iris
+    with pytest.raises(ValueError, match=r"Unknown label '1'.*Did you mean 1\?"):
+        clf.explain(X[:2], target="1")

@@ -196,6 +196,7 @@ def test_words_and_domains_in_raw_columns_hold_in_front_of_a_pipeline(
     assert table["children"].max() <= 2
 
 
+@pytest.mark.filterwarnings("ignore:Domain:skct.exceptions.ConstraintWarning")
 def test_what_the_classifier_was_trained_with_is_inherited(applicants, rows):
     X, y = applicants
     clf = classifier(
