@@ -1,5 +1,6 @@
 """Checks of parameters and names shared by the public classes."""
 
+from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral, Real
 
@@ -152,3 +153,26 @@ def validate_labels(estimator, y):
         raise ValueError("Input y contains infinity; give every row a label.")
     check_classification_targets(y)
     return y
+
+
+def label_codes(y, classes):
+    """Class indices of labels; unknown ones raise."""
+    codes = pd.Index(classes).get_indexer(y)
+    if (codes < 0).any():
+        label = np.asarray(y)[codes < 0][0]
+        raise unknown_name("label", label, np.asarray(classes).tolist(), "y")
+    return codes.astype(np.int64)
+
+
+@contextmanager
+def names_restored(estimator):
+    """Give `n_features_in_` and `feature_names_in_` back if a fit fails."""
+    names = ("n_features_in_", "feature_names_in_")
+    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            vars(estimator).pop(name, None)
+        vars(estimator).update(before)
+        raise

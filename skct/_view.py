@@ -19,7 +19,6 @@ from .generators import BaseGenerator
 __all__ = [
     "View",
     "chain",
-    "draw_reference",
     "is_fitted",
     "is_net",
     "logit_module",
@@ -93,10 +92,3 @@ def chain(front, classifier):
     if classifier is not None and classifier.preprocessor_ is not None:
         steps.append(("preprocessor", classifier.preprocessor_))
     return Pipeline(steps) if steps else None
-
-
-def draw_reference(encoded, codes, rng, n_rows=1000):
-    """At most `n_rows` encoded rows per class, with their class indices."""
-    order = rng.permutation(len(codes))
-    rows = np.concatenate([order[codes[order] == k][:n_rows] for k in np.unique(codes)])
-    return encoded[np.sort(rows)], codes[np.sort(rows)]

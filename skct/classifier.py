@@ -1,43 +1,42 @@
 """`CounterfactualTrainingClassifier`: scikit-learn manners around a skorch net."""
 
-import threading
 import warnings
-from contextlib import contextmanager
 from copy import deepcopy
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 
 from ._inference import batched_logits
-from ._table import take
+from ._random import draw_seed, seeded
+from ._reference import draw_reference, top_up
 from ._validation import (
     check_integer,
     check_n_counterfactuals,
     check_option,
     check_real,
     is_number,
+    label_codes,
+    names_restored,
     parameter_error,
     unknown_name,
     validate_labels,
     validate_table,
 )
 from .encoding import FeatureSpace
-from .exceptions import ConstraintWarning, SearchWarning
+from .exceptions import SearchWarning
 from .generators import GENERATORS, make_generator
 from .net import CounterfactualNet
 from .preprocessing import TableEncoder
 from .progress import FitProgress
-from .rules import outside_domain
+from .rules import warn_outside
 
 __all__ = ["CounterfactualTrainingClassifier"]
 
-# `torch.random.fork_rng` is global to the process: fits in threads take turns.
-_RNG_LOCK = threading.RLock()
 
 FITTED = (
     "classes_",
@@ -353,7 +352,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         codes = label_codes(y, self.classes_)
         state["_reference"] = top_up(
             self._reference,
-            self._draw_reference(self.feature_space_, X, codes, self.seed_),
+            self._reference_rows(self.feature_space_, X, codes, self.seed_),
             self.n_reference,
         )
         return state
@@ -399,7 +398,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             "constraints_": space.constraints(rules),
             "net_": self._make_net(classes, y),
             "_rules": rules,
-            "_reference": self._draw_reference(space, X, codes, seed),
+            "_reference": self._reference_rows(space, X, codes, seed),
         }
 
     def _train(self, state, X, y, epochs=None):
@@ -484,12 +483,10 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             return TableEncoder().fit(X)
         return clone(self.preprocessor).fit(X, y)
 
-    def _draw_reference(self, space, X, codes, seed):
-        """At most `n_reference` encoded rows per class, with their class indices."""
-        order = np.random.default_rng(seed).permutation(len(codes))
-        rows = [order[codes[order] == k][: self.n_reference] for k in np.unique(codes)]
-        rows = np.sort(np.concatenate(rows))
-        return (space.encode(take(X, rows)), codes[rows]) if len(rows) else None
+    def _reference_rows(self, space, X, codes, seed):
+        """Rows to judge plausibility by, drawn without touching any other stream."""
+        rng = np.random.default_rng(seed)
+        return draw_reference(space, X, codes, rng, self.n_reference)
 
     # ----------------------------------------------------------------- validation
 
@@ -574,78 +571,6 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
-
-
-@contextmanager
-def seeded(seed):
-    """Seed torch inside, and give the caller's random state back."""
-    with _RNG_LOCK, torch.random.fork_rng(devices=cuda_devices()):
-        torch.manual_seed(seed)
-        yield
-
-
-def cuda_devices():
-    """Every GPU, listed so that `fork_rng` does not warn about them."""
-    return range(torch.cuda.device_count())
-
-
-def draw_seed(random_state):
-    """Seed from a random state; None never touches the global one."""
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-@contextmanager
-def names_restored(estimator):
-    """Give `n_features_in_` and `feature_names_in_` back if a fit fails."""
-    names = ("n_features_in_", "feature_names_in_")
-    before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
-    try:
-        yield
-    except BaseException:
-        for name in names:
-            vars(estimator).pop(name, None)
-        vars(estimator).update(before)
-        raise
-
-
-def top_up(reference, more, n_rows):
-    """Reference rows, with further ones for classes that have less than `n_rows`."""
-    if reference is None or more is None:
-        return reference
-    encoded, codes = (list(part) for part in zip(reference, strict=True))
-    for code in np.unique(more[1]):
-        lacking = n_rows - int((reference[1] == code).sum())
-        if lacking > 0:
-            rows = np.flatnonzero(more[1] == code)[:lacking]
-            encoded.append(more[0][rows])
-            codes.append(more[1][rows])
-    return np.concatenate(encoded), np.concatenate(codes)
-
-
-def warn_outside(space, rules, X, stacklevel=3):
-    """Warn about factuals outside a domain that the user gave."""
-    found = [
-        f"{int(outside.sum())} factuals lie outside that of {name!r}"
-        for name, outside in outside_domain(space, rules, X)
-    ]
-    if found:
-        warnings.warn(
-            f"Domain: {'; '.join(found)}. They keep their value unless the search "
-            "moves it inwards.",
-            ConstraintWarning,
-            stacklevel=stacklevel,
-        )
-
-
-def label_codes(y, classes):
-    """Class indices of labels; unknown ones raise."""
-    codes = pd.Index(classes).get_indexer(y)
-    if (codes < 0).any():
-        label = np.asarray(y)[codes < 0][0]
-        raise unknown_name("label", label, np.asarray(classes).tolist(), "y")
-    return codes.astype(np.int64)
 
 
 def adopt(net):

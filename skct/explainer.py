@@ -15,11 +15,15 @@ from tqdm.auto import tqdm
 
 from . import metrics
 from ._inference import batched_logits, module_device
+from ._random import draw_seed
+from ._reference import draw_reference
 from ._search import search
 from ._spec import resolve_position
 from ._table import take
 from ._validation import (
     check_integer,
+    label_codes,
+    names_restored,
     parameter_error,
     unknown_name,
     validate_labels,
@@ -28,26 +32,19 @@ from ._validation import (
 from ._view import (
     View,
     chain,
-    draw_reference,
     is_fitted,
     is_net,
     logit_module,
     seed_open_states,
     unwrap,
 )
-from .classifier import (
-    CounterfactualTrainingClassifier,
-    draw_seed,
-    label_codes,
-    names_restored,
-    warn_outside,
-)
+from .classifier import CounterfactualTrainingClassifier
 from .encoding import FeatureSpace
 from .exceptions import SearchWarning
 from .explanation import CounterfactualExplanation
 from .generators import ECCCoGenerator, make_generator
 from .refine import refine
-from .rules import outside_domain, rules_from
+from .rules import outside_domain, rules_from, warn_outside
 
 __all__ = ["CounterfactualExplainer"]
 
@@ -216,7 +213,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             space = self._space(estimator, X, learn=True)
             classes = self._classes(estimator, space, X, y)
             codes = label_codes(y, classes)
-            learnt = space, classes, draw_reference(space.encode(X), codes, rng)
+            learnt = space, classes, draw_reference(space, X, codes, rng)
             self._view(estimator, *learnt)  # wrong constraints show here
         self._learnt, self.estimator_ = learnt, estimator
         return self

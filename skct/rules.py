@@ -1,5 +1,6 @@
 """`Rule`: what may happen to each raw column, in raw units."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +9,17 @@ import pandas as pd
 from ._spec import check_bounds, check_word, resolve_mutability, resolve_once
 from ._table import get
 from ._validation import unknown_name
+from .exceptions import ConstraintWarning
 
-__all__ = ["Rule", "box", "outside_domain", "resolve_rules", "rules_from", "within"]
+__all__ = [
+    "Rule",
+    "box",
+    "outside_domain",
+    "resolve_rules",
+    "rules_from",
+    "warn_outside",
+    "within",
+]
 
 ONE_WAY = ("increase", "decrease")
 
@@ -239,3 +249,18 @@ def within(value, dtype, floor, ceiling):
     cast = np.asarray(value).astype(dtype)
     cast = np.where(cast > ceiling, np.nextafter(cast, dtype.type(-np.inf)), cast)
     return np.where(cast < floor, np.nextafter(cast, dtype.type(np.inf)), cast)
+
+
+def warn_outside(space, rules, X, stacklevel=3):
+    """Warn about factuals outside a domain that the user gave."""
+    found = [
+        f"{int(outside.sum())} factuals lie outside that of {name!r}"
+        for name, outside in outside_domain(space, rules, X)
+    ]
+    if found:
+        warnings.warn(
+            f"Domain: {'; '.join(found)}. They keep their value unless the search "
+            "moves it inwards.",
+            ConstraintWarning,
+            stacklevel=stacklevel,
+        )
