@@ -5,6 +5,8 @@ and ordinal encoders are silently wrong on relaxed values. Only public attribute
 fitted transformers are used here.
 """
 
+import warnings
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin
@@ -94,7 +96,9 @@ def inverse_numeric(transformer, encoded, n_in):
     elif isinstance(transformer, (SimpleImputer, SelectorMixin)):
         raw[:, kept_columns(transformer)] = encoded
     elif not isinstance(transformer, (OneHotEncoder, OrdinalEncoder)):
-        raw[:] = as_dense(transformer.inverse_transform(encoded))
+        with warnings.catch_warnings():  # scikit-learn 1.7 wants names here, too
+            warnings.filterwarnings("ignore", message="X does not have valid feature")
+            raw[:] = as_dense(transformer.inverse_transform(encoded))
     return raw
 
 

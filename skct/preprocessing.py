@@ -24,7 +24,10 @@ class NumericColumn(NamedTuple):
     scale: float
     fill: float
 
-    width = 1
+    @property
+    def width(self):
+        """Number of encoded columns."""
+        return 1
 
     def encode(self, values):
         """One encoded column of shape (n, 1)."""

@@ -10,7 +10,7 @@ import torch
 from conftest import people, quick
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -333,11 +333,7 @@ def test_grid_search_in_a_pipeline_over_net_generator_and_weights(applicants):
     encoder = ColumnTransformer(
         [
             ("num", StandardScaler(), ["age", "income", "children"]),
-            (
-                "cat",
-                OneHotEncoder(),
-                make_column_selector(dtype_include=["str", "object"]),
-            ),
+            ("cat", OneHotEncoder(), ["job"]),
         ]
     )
     pipeline = make_pipeline(encoder, quick(epochs=2))

@@ -413,7 +413,11 @@ def test_integers_snap_to_the_nearest_value_by_hand():
 
 
 @quick
-@given(rows, st.sampled_from(WORDS), arrays(np.float32, 4, elements=st.floats(-3, 3)))
+@given(
+    rows,
+    st.sampled_from(WORDS),
+    arrays(np.float32, 4, elements=st.floats(-3, 3, width=32)),
+)
 def test_integers_obey_their_word_even_off_the_lattice(factual, word, shift):
     constraints = lattice(N_FEATURES, word=word)
     x = constraints.project(factual + torch.from_numpy(shift)[:, None], factual)

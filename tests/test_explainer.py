@@ -409,6 +409,7 @@ def test_parameters_set_after_fit_count(fitted, applicants, denied):
     assert (answer.counterfactual["income"] == answer.factual["income"]).all()
 
 
+@pytest.mark.filterwarnings("ignore:Domain:skct.exceptions.ConstraintWarning")
 def test_narrow_floats_stay_inside_the_domain():
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(200, 3)), columns=list("abc")).astype("float32")
@@ -416,10 +417,8 @@ def test_narrow_floats_stay_inside_the_domain():
     for table in (X, X.to_numpy()):
         names = X.columns if table is X else range(3)
         clf = quick(epochs=5, domain=dict.fromkeys(names, (-0.1, 0.7)))
-        with pytest.warns(ConstraintWarning):  # float32(-0.1) < -0.1
-            clf.fit(table, X["a"] > 0.2)
-        with pytest.warns(ConstraintWarning):
-            answer = CounterfactualExplainer(clf, refine=False).explain(table)
+        clf.fit(table, X["a"] > 0.2)
+        answer = CounterfactualExplainer(clf, refine=False).explain(table)
         after, before = (
             np.asarray(t, dtype=float) for t in (answer.counterfactual, table)
         )

@@ -259,9 +259,9 @@ def test_missing_values_stay_and_are_never_given(column, encoder):
 
 
 def test_an_imputed_column_of_text_may_leave_its_missing_value():
-    X = pd.DataFrame({"x": ["u", None, "v", "v"]})
+    X = pd.DataFrame({"x": ["u", np.nan, "v", "v"]})
     encoder = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
-    space = fitted_space(encoder, X.fillna(np.nan))
+    space = fitted_space(encoder, X)
     moved = space.decode(space.encode(X)[[0, 0, 2, 3]], like=X)["x"]
     assert moved.tolist() == ["u", "u", "v", "v"]
 
