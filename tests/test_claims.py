@@ -127,6 +127,8 @@ def test_california_in_full():
 
 @pytest.mark.slow
 @needs_data
+@pytest.mark.filterwarnings("ignore:Domain:skct.exceptions.ConstraintWarning")
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_20000_counterfactuals_of_adult_keep_every_promise():
     table = pd.read_parquet(Path(os.environ["SKCT_DATA"]) / "adult.parquet")
     train = table[table["split"] == "train"].drop(columns=["split", "income"])
