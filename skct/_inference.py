@@ -6,7 +6,7 @@ from torch import nn
 
 from ._search import MIN_ROWS, evaluation_mode
 
-__all__ = ["LogProbability", "batched_logits", "module_device"]
+__all__ = ["LogProbability", "batched_logits", "log_probability", "module_device"]
 
 
 class LogProbability(nn.Module):
@@ -18,8 +18,12 @@ class LogProbability(nn.Module):
 
     def forward(self, x):
         """Logarithm of the wrapped module's output."""
-        probability = self.module(x)
-        return torch.log(probability + torch.finfo(probability.dtype).eps)
+        return log_probability(self.module(x))
+
+
+def log_probability(probability):
+    """Logarithm that stays finite at 0, as skorch takes it for ``NLLLoss``."""
+    return torch.log(probability + torch.finfo(probability.dtype).eps)
 
 
 def batched_logits(module, encoded, batch_size=10_000):

@@ -302,6 +302,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             If values were missing.
         DivergenceWarning
             If the loss was no longer finite; the last good weights are kept.
+        ConstraintWarning
+            If rows lie outside a domain that was given.
         SearchWarning
             If hardly any counterfactual matured, so that there was little to learn.
         """

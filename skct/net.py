@@ -13,7 +13,7 @@ from skorch.utils import data_from_dataset, to_tensor
 from torch import nn
 
 from . import losses
-from ._inference import LogProbability
+from ._inference import LogProbability, log_probability
 from ._loader import BatchLoader
 from ._search import evaluation_mode, search
 from ._validation import check_n_counterfactuals, check_option, check_real
@@ -264,9 +264,12 @@ class CounterfactualNet(NeuralNetClassifier):
 
     def logits(self, x):
         """Logits of a batch, whatever the criterion makes of them."""
-        output = self.infer(x)
+        return self.as_logits(self.infer(x))
+
+    def as_logits(self, output):
+        """Logits behind the module's output: its logarithm where it is probabilities."""
         if isinstance(self.criterion_, nn.NLLLoss):
-            return torch.log(output + torch.finfo(output.dtype).eps)
+            return log_probability(output)
         return output
 
     def logit_module(self):
@@ -438,8 +441,7 @@ class CounterfactualNet(NeuralNetClassifier):
         with evaluation_mode(self.module_):
             output = self.infer(packed)
         adversarial = self.get_loss(output[:n], pairs.label, training=True)
-        if isinstance(self.criterion_, nn.NLLLoss):
-            output = torch.log(output + torch.finfo(output.dtype).eps)
+        output = self.as_logits(output)
         divergence, ridge = self.pair_terms(
             losses.energy(output[2 * n :], pairs.target),
             losses.energy(output[n : 2 * n], pairs.target),
