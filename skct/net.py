@@ -267,7 +267,7 @@ class CounterfactualNet(NeuralNetClassifier):
         return self.as_logits(self.infer(x))
 
     def as_logits(self, output):
-        """Logits behind the module's output: its logarithm where it is probabilities."""
+        """Logits behind the output: its logarithm where it is probabilities."""
         if isinstance(self.criterion_, nn.NLLLoss):
             return log_probability(output)
         return output
