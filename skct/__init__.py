@@ -6,7 +6,13 @@ from .classifier import CounterfactualTrainingClassifier
 from .constraints import Constraints
 from .explainer import CounterfactualExplainer
 from .explanation import CounterfactualExplanation
-from .generators import BaseGenerator, ECCCoGenerator, GenericGenerator
+from .generators import (
+    BaseGenerator,
+    ECCCoGenerator,
+    GenericGenerator,
+    GravitationalGenerator,
+    REVISEGenerator,
+)
 from .module import MLP
 from .net import CounterfactualNet
 
@@ -20,6 +26,8 @@ __all__ = [
     "CounterfactualTrainingClassifier",
     "ECCCoGenerator",
     "GenericGenerator",
+    "GravitationalGenerator",
+    "REVISEGenerator",
     "__version__",
     "search",
 ]

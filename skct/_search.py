@@ -9,11 +9,24 @@ from torch.nn.functional import cross_entropy
 
 from .generators import SearchState
 
-__all__ = ["SearchResult", "evaluation_mode", "search"]
+__all__ = ["SearchResult", "evaluation_mode", "search", "trace"]
 
 # Matrix kernels round differently below some 32 rows: smaller batches are padded, so
 # that a row gets the same answer alone and in company.
 MIN_ROWS = 64
+
+PER_ROW = (
+    "rows",
+    "factual",
+    "target",
+    "low",
+    "high",
+    "anchors",
+    "weights",
+    "z",
+    "hard",
+    "moving",
+)
 
 
 class SearchResult(NamedTuple):
@@ -66,7 +79,7 @@ def search(
     epsilon : float or None, default=None
         Radius of the max-norm ball around the factual for nascent counterfactuals:
         the last state on the path inside it. None: the factual itself.
-    weights : Tensor of shape (*features,), optional
+    weights : Tensor of shape (*features,) or (n, *features), optional
         Cost of each feature; steps along dear features are shorter.
 
     Returns
@@ -107,10 +120,10 @@ def search(
     if n == 0:
         empty = torch.zeros(0, dtype=torch.long, device=factual.device)
         return SearchResult(factual, factual, target, empty.bool(), empty)
+    if weights is not None:
+        weights = weights.expand_as(factual)
     if n < MIN_ROWS:
-        last = factual[-1:].expand(MIN_ROWS - n, *factual.shape[1:])
-        factual = torch.cat([factual, last])
-        target = torch.cat([target, target[-1:].expand(MIN_ROWS - n)])
+        factual, target, weights = (pad(t) for t in (factual, target, weights))
     with evaluation_mode(model), torch.enable_grad():
         path = Path(model, factual, target, generator, constraints, epsilon, weights)
         for step in range(1, generator.max_iter + 1):
@@ -120,11 +133,50 @@ def search(
     return SearchResult(*(values[:n] for values in result))
 
 
+def pad(values):
+    """Repeat the last row until there are `MIN_ROWS`; None stays None."""
+    if values is None:
+        return None
+    missing = MIN_ROWS - len(values)
+    return torch.cat([values, values[-1:].expand(missing, *values.shape[1:])])
+
+
+def trace(model, factual, target, generator, constraints):
+    """States that a search goes through, for plots.
+
+    Parameters
+    ----------
+    model, factual, target, generator, constraints
+        As in `search`.
+
+    Returns
+    -------
+    states : Tensor of shape (n_steps + 1, n, *features)
+        From the factuals to the counterfactuals; a row that has stopped repeats its
+        last state.
+    """
+    with evaluation_mode(model), torch.enable_grad():
+        path = Path(model, factual, target, generator, constraints)
+        states = [path.counterfactual.clone()]
+        for step in range(1, generator.max_iter + 1):
+            if not path.advance(step):
+                break
+            states.append(path.counterfactual.clone())
+    return torch.stack(states)
+
+
 class Path:
     """State of a search: the rows still moving, and what the others have reached."""
 
     def __init__(
-        self, model, factual, target, generator, constraints, epsilon, weights
+        self,
+        model,
+        factual,
+        target,
+        generator,
+        constraints,
+        epsilon=None,
+        weights=None,
     ):
         self.model, self.generator, self.constraints = model, generator, constraints
         self.epsilon, self.weights = epsilon, weights
@@ -136,6 +188,7 @@ class Path:
         self.rows = torch.arange(len(factual), device=factual.device)
         self.factual, self.target = self.all_factual, target
         self.low, self.high = constraints.bounds(self.factual)
+        self.anchors = generator.anchors(self.factual, target)
         self.z = generator.encode(self.factual).detach()  # relaxed or latent state
         self.hard = self.factual  # what the model sees of it
         self.moving = torch.ones_like(target, dtype=torch.bool)
@@ -175,6 +228,7 @@ class Path:
             step,
             self.generator.max_iter,
             self.weights,
+            self.anchors,
         )
         objective = cross_entropy(logits, self.target, reduction="none")
         objective = objective + self.generator.penalty(state)
@@ -209,8 +263,9 @@ class Path:
         if len(keep) < MIN_ROWS:  # settled rows fill up, so that kernels stay the same
             rest = (~self.moving).nonzero().squeeze(1)
             keep = torch.cat([keep, rest[: MIN_ROWS - len(keep)]])
-        for name in ("rows", "factual", "target", "low", "high", "z", "hard", "moving"):
-            setattr(self, name, getattr(self, name)[keep])
+        for name in PER_ROW:
+            value = getattr(self, name)
+            setattr(self, name, None if value is None else value[keep])
 
     def result(self):
         """Judge every row on the state that is returned."""

@@ -81,7 +81,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
     objective : {"paper"}, default="paper"
         Eq. 2 of the paper.
     generator : str or BaseGenerator, default="eccco"
-        Search of the counterfactuals: "eccco", "generic" or an instance.
+        Search of the counterfactuals: "eccco", "generic", "revise", "gravitational" or
+        an instance.
     mutability : dict, array-like or None, default=None
         Raw column (name or position) -> "both", "none", "increase" or "decrease";
         unlisted columns are "both".
@@ -551,7 +552,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         X = self._validate(X, reset=False)
         return batched_logits(self.module_, self.feature_space_.encode(X))
 
-    def explain(self, X, target=None):
+    def explain(self, X, target=None, *, n_alternatives=1):
         """Counterfactuals of the rows of X, in raw units.
 
         Short for ``CounterfactualExplainer(self).explain(X, target)``.
@@ -561,6 +562,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         X : DataFrame, array-like or sparse matrix of shape (n, *features)
         target : label or array-like of shape (n,), optional
             One label for all rows, or one per row; None: the runner-up class.
+        n_alternatives : int, default=1
+            Different answers per row.
 
         Returns
         -------
@@ -569,7 +572,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         from .explainer import CounterfactualExplainer
 
         check_is_fitted(self)
-        return CounterfactualExplainer(self, random_state=self.seed_).explain(X, target)
+        explainer = CounterfactualExplainer(self, random_state=self.seed_)
+        return explainer.explain(X, target, n_alternatives=n_alternatives)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

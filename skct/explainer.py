@@ -1,20 +1,20 @@
 """`CounterfactualExplainer`: counterfactuals of a fitted model, in raw units."""
 
 import warnings
-from dataclasses import fields
+from copy import deepcopy
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
-from . import metrics
 from ._inference import batched_logits, module_device
+from ._judge import concatenate, judge, restore_type, settled
 from ._random import draw_seed
 from ._reference import draw_reference
 from ._search import search
@@ -22,6 +22,7 @@ from ._spec import resolve_position
 from ._table import take
 from ._validation import (
     check_integer,
+    is_integer,
     label_codes,
     names_restored,
     parameter_error,
@@ -38,13 +39,13 @@ from ._view import (
     seed_open_states,
     unwrap,
 )
+from .alternatives import thin_out, tilts
 from .classifier import CounterfactualTrainingClassifier
 from .encoding import FeatureSpace
 from .exceptions import SearchWarning
-from .explanation import CounterfactualExplanation
-from .generators import ECCCoGenerator, make_generator
+from .generators import ECCCoGenerator, make_generator, seed_generator
 from .refine import refine
-from .rules import outside_domain, rules_from, warn_outside
+from .rules import rules_from, warn_outside
 
 __all__ = ["CounterfactualExplainer"]
 
@@ -61,8 +62,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         it. Fitted: used as it is; unfitted: cloned and fitted in `fit`. A torch module
         counts as fitted and has to return one logit per class.
     generator : str, BaseGenerator or None, default=None
-        Search; None: the one used in training, with `max_iter` at least 200 and
-        threshold 0.5.
+        Search: "eccco", "generic", "revise" or "gravitational", with ``max_iter=200``,
+        or an instance. None: the one used in training, with `max_iter` at least 200 and
+        threshold 0.5. What a given one has to learn it learns in `fit`; without a
+        `fit` it does so from the classifier's reference rows in every `explain`.
     mutability, domain : default="inherit"
         As in `CounterfactualTrainingClassifier`, in the columns and units of the X
         given here. "inherit": what the classifier was trained with (a net or module:
@@ -214,8 +217,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             classes = self._classes(estimator, space, X, y)
             codes = label_codes(y, classes)
             learnt = space, classes, draw_reference(space, X, codes, rng)
-            self._view(estimator, *learnt)  # wrong constraints show here
-        self._learnt, self.estimator_ = learnt, estimator
+            view = self._view(estimator, *learnt)  # wrong constraints show here
+        self._learnt, self.estimator_ = (*learnt, view.generator), estimator
         return self
 
     def _check_parameters(self):
@@ -262,14 +265,15 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             space.observe_from(inner.feature_space_)
         return space
 
-    def _view(self, estimator, space, classes, reference):
+    def _view(self, estimator, space, classes, reference, generator=None):
         """Unwrap the model and translate constraints to its input."""
         front, inner = unwrap(estimator)
         is_ours = isinstance(inner, CounterfactualTrainingClassifier)
         classifier = inner if is_ours else None
         rules, constraints = self._rules(space, classifier, bool(front))
-        generator = self._generator(classifier)
         module = logit_module(inner)
+        if generator is None:
+            generator = self._generator(classifier, module, reference)
         return View(module, space, rules, constraints, classes, reference, generator)
 
     def _current_view(self, X):
@@ -315,13 +319,29 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         labels = np.unique(y)
         return labels if len(labels) == n_classes else np.arange(n_classes)
 
-    def _generator(self, classifier):
-        """The generator given, or the trained one made more patient."""
+    def _generator(self, classifier, module, reference):
+        """The generator given, or the trained one made more patient; fitted."""
         if self.generator is not None:
-            return make_generator(self.generator)
-        if classifier is None:
+            generator = make_generator(self.generator)
+            if isinstance(self.generator, str):
+                generator.set_params(max_iter=200)
+        elif classifier is None:
             return ECCCoGenerator(max_iter=200)
-        trained = make_generator(classifier.generator_)
+        else:
+            generator = self._trained(classifier)
+            if not classifier.net_.is_plain:
+                return generator
+        if reference is not None:
+            seed_generator(generator, draw_seed(self.random_state))
+            rows, codes = (torch.from_numpy(part) for part in reference)
+            device = module_device(module)
+            generator.fit(rows.to(device), codes.to(device))
+        return generator
+
+    @staticmethod
+    def _trained(classifier):
+        """What training has searched with, made more patient."""
+        trained = deepcopy(classifier.generator_)
         return trained.set_params(max_iter=max(200, trained.max_iter), threshold=0.5)
 
     # ----------------------------------------------------------------- explaining
@@ -339,35 +359,51 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """
         return self.explain(X).counterfactual
 
-    def explain(self, X, target=None):
-        """Search a counterfactual for every row.
+    def explain(self, X, target=None, *, n_alternatives=1):
+        """Search a counterfactual for every row, or several different ones.
 
         Parameters
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n, *features)
         target : label or array-like of shape (n,), optional
             One label for all rows, or one per row; None: the constructor's.
+        n_alternatives : int, default=1
+            Answers per row, valid and cheap ones that differ most from each other. The
+            first is the answer that one would get alone.
 
         Returns
         -------
         explanation : CounterfactualExplanation
+            Of n rows, or ``n * n_alternatives``: the alternatives of a row follow each
+            other, and frames have a (row, alternative) index.
 
         Raises
         ------
         NotFittedError
             If neither the explainer nor the classifier in it is fitted.
         ValueError
-            For an unknown target, or columns other than those seen in `fit`.
+            For an unknown target, `n_alternatives` below 1, or columns other than
+            those seen in `fit`.
 
         Warns
         -----
         SearchWarning
             Once, if rows are already predicted as their target (they come back
-            unchanged), and once if rows have no valid counterfactual.
+            unchanged), once if rows have no valid counterfactual, and once if rows have
+            fewer different ones than `n_alternatives`.
         ConstraintWarning
             If factuals lie outside a domain that was given.
+
+        Notes
+        -----
+        Alternatives come from searches that find some columns dearer than others, the
+        same for all rows; of these candidates a determinantal point process keeps the
+        most diverse.
         """
         self._check_parameters()
+        if not is_integer(n_alternatives) or n_alternatives < 1:
+            allowed = "an integer >= 1"
+            raise parameter_error(self, "n_alternatives", allowed, n_alternatives)
         check_is_fitted(self)
         kept_type = X
         X = self._validate(X, reset=False)
@@ -378,15 +414,15 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             self.target if target is None else target, len(X), view.classes
         )
         size = self.batch_size or BATCH_SIZE
+        size = max(1, size // len(tilts(n_alternatives, 1)))
         parts = []
         for start in tqdm(
             range(0, len(X), size), desc="Explaining", disable=not self.verbose
         ):
             rows = np.arange(start, min(start + size, len(X)))
             wanted = None if codes is None else codes[rows]
-            parts.append(
-                self._explain_batch(view, take(X, rows), rows, wanted, weights)
-            )
+            batch = take(X, rows), rows, wanted, weights, n_alternatives
+            parts.append(self._explain_batch(view, *batch))
         explanation = concatenate(parts)
         warn_about(explanation, view.generator)
         return restore_type(explanation, kept_type)
@@ -410,20 +446,35 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             raise parameter_error(self, "feature_weights", "positive numbers", given)
         return weights
 
-    def _explain_batch(self, view, X, rows, wanted, weights):
-        """Explanation of one batch; rows that need no change are not searched."""
+    def _explain_batch(self, view, X, rows, wanted, weights, n_alternatives):
+        """Explanation of one batch: all tilts of all rows in one search."""
+        lines = tilts(n_alternatives, len(weights))
         encoded = view.space.encode(X)
         logits = batched_logits(view.module, encoded)
         wanted = logits.topk(2, dim=1).indices[:, 1] if wanted is None else wanted
-        searched = (logits.argmax(1) != wanted).numpy()
+        if n_alternatives > 1:
+            again = np.tile(np.arange(len(X)), len(lines))
+            X, rows, encoded = (take(part, again) for part in (X, rows, encoded))
+            logits, wanted = logits[again], wanted[again]
+            lines = np.repeat(lines, len(X) // len(lines), axis=0)
+        found, n_iter = self._find(view, X, encoded, logits, wanted, weights * lines)
+        explanation = judge(
+            view, X, rows, encoded, logits, wanted, weights, found, n_iter
+        )
+        if n_alternatives == 1:
+            return explanation
+        return thin_out(view, explanation, weights, n_alternatives)
+
+    def _find(self, view, X, encoded, logits, wanted, weights):
+        """Model input of the answers; rows that need no change are not searched."""
         found, n_iter = encoded.copy(), np.zeros(len(encoded), dtype=int)
+        searched = (logits.argmax(1) != wanted).numpy()
         if searched.any():
+            weights = weights[searched] if len(weights) > 1 else weights
             found[searched], n_iter[searched] = self._search(
                 view, take(X, searched), encoded[searched], wanted[searched], weights
             )
-        return self._judge(
-            view, X, rows, encoded, logits, wanted, weights, found, n_iter
-        )
+        return found, n_iter
 
     def _search(self, view, X, encoded, wanted, weights):
         """Search, refine, and keep the refinement where it stays valid."""
@@ -431,17 +482,24 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         factual = torch.from_numpy(encoded).to(device)
         constraints = view.constraints.to(device)
         scale = None
-        if self.feature_weights is not None:
-            scale = torch.as_tensor(weights[view.space.owner], dtype=torch.float32)
-            scale = scale.reshape(factual.shape[1:]).to(device)
-        result = search(
-            view.module,
-            factual,
-            wanted.to(device),
-            view.generator,
-            constraints,
-            weights=scale,
-        )
+        if (weights != 1).any():
+            scale = torch.as_tensor(weights[:, view.space.owner], dtype=torch.float32)
+            scale = scale.reshape(-1, *factual.shape[1:]).to(device)
+        try:
+            result = search(
+                view.module,
+                factual,
+                wanted.to(device),
+                view.generator,
+                constraints,
+                weights=scale,
+            )
+        except NotFittedError as error:
+            raise NotFittedError(
+                f"{type(view.generator).__name__} learns from training rows, and the "
+                "classifier has kept none (n_reference=0): call fit(X, y) of the "
+                "explainer first."
+            ) from error
         rough, n_iter = (
             t.cpu().numpy() for t in (result.counterfactual, result.n_iter)
         )
@@ -450,42 +508,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         threshold = view.generator.threshold
         fine = refine(view.module, result, factual, constraints, threshold, scale)
         fine = fine.cpu().numpy()
-        logits = batched_logits(view.module, self._settled(view, X, fine))
+        logits = batched_logits(view.module, settled(view, X, fine))
         lost = (logits.argmax(1) != wanted).numpy() & result.mature.cpu().numpy()
         fine[lost] = rough[lost]
         return fine, n_iter
-
-    @staticmethod
-    def _settled(view, X, encoded):
-        """Model input of the answer as it will stand in the table."""
-        return view.space.encode(view.space.decode(encoded, X, view.rules))
-
-    def _judge(self, view, X, rows, encoded, logits, wanted, weights, found, n_iter):
-        """Decode, re-encode and measure: what counts is what stands in the table."""
-        table = view.space.decode(found, X, view.rules)
-        settled = view.space.encode(table)
-        final = batched_logits(view.module, settled)
-        valid = (final.argmax(1) == wanted).numpy()
-        probability = final.softmax(1).gather(1, wanted[:, None]).squeeze(1).numpy()
-        before, owner = view.space.coordinates(encoded)
-        after, _ = view.space.coordinates(settled)
-        moved = np.zeros((len(found), len(view.space.feature_names)), dtype=bool)
-        np.logical_or.at(moved.T, owner, (before != after).T)
-        return CounterfactualExplanation(
-            factual=X,
-            counterfactual=table,
-            row=np.asarray(X.index) if hasattr(X, "index") else rows,
-            target=view.classes[wanted.numpy()],
-            predicted=view.classes[logits.argmax(1).numpy()],
-            valid=valid,
-            mature=probability >= view.generator.threshold,
-            cost=metrics.cost(before, after, weights=weights[owner]),
-            implausibility=implausibilities(view, after, wanted.numpy()),
-            probability=probability,
-            n_changed=moved.sum(1),
-            n_iter=n_iter,
-            reason=reasons(view, X, valid, probability, moved, n_iter),
-        )
 
 
 def target_codes(target, n, classes):
@@ -507,26 +533,20 @@ def target_codes(target, n, classes):
     return torch.tensor([known[label] for label in labels.tolist()], dtype=torch.long)
 
 
-def concatenate(parts):
-    """One explanation of the explanations of consecutive batches."""
-    if len(parts) == 1:
-        return parts[0]
-
-    def join(values):
-        if values[0] is None:
-            return None
-        if hasattr(values[0], "iloc"):
-            return pd.concat(values)
-        return np.concatenate(values)
-
-    names = [field.name for field in fields(CounterfactualExplanation)]
-    return CounterfactualExplanation(
-        **{name: join([getattr(part, name) for part in parts]) for name in names}
-    )
-
-
 def warn_about(explanation, generator):
-    """Count rows that needed no change, and rows without an answer."""
+    """Count rows that needed no change, lack an answer or lack different ones."""
+    if explanation.alternative is not None:
+        n_same = int((explanation.valid & (explanation.reason != "")).sum())
+        firsts = explanation[explanation.alternative == 0]
+        if n_same:
+            warnings.warn(
+                f"{n_same} of {len(explanation)} alternatives hardly differ from an "
+                "earlier one of their row; see `reason`. Ask for fewer, or loosen "
+                "mutability or domain.",
+                SearchWarning,
+                stacklevel=3,
+            )
+        explanation = firsts
     n = len(explanation)
     n_done = int((explanation.predicted == explanation.target).sum())
     if n_done:
@@ -550,45 +570,3 @@ def warn_about(explanation, generator):
 def is_inherit(value):
     """Whether a constraint parameter has its default."""
     return isinstance(value, str) and value == "inherit"
-
-
-def implausibilities(view, coordinates, wanted):
-    """Mean L1 distance of each answer from reference rows of its target class."""
-    if view.reference is None:
-        return None
-    encoded, codes = view.reference
-    reference, _ = view.space.coordinates(encoded)
-    out = np.full(len(coordinates), np.nan)
-    for code in np.unique(wanted):
-        theirs = reference[codes == code]
-        rows = wanted == code
-        if len(theirs):
-            out[rows] = metrics.implausibility(coordinates[rows], theirs)
-    return out
-
-
-def reasons(view, X, valid, probability, moved, n_iter):
-    """Why a row failed, in words."""
-    texts = np.full(len(valid), "", dtype=object)
-    if valid.all():
-        return texts
-    for i in np.flatnonzero(~valid):
-        what = (
-            "no feature may move in a useful direction"
-            if not moved[i].any()
-            else f"stopped at target probability {probability[i]:.2f}"
-        )
-        texts[i] = f"{what} after {n_iter[i]} steps"
-    for name, outside in outside_domain(view.space, view.rules, X, given_only=False):
-        for i in np.flatnonzero(~valid & outside):
-            texts[i] += f"; {name!r} lies outside its domain"
-    return texts
-
-
-def restore_type(explanation, like):
-    """Sparse in, sparse out."""
-    if not hasattr(like, "toarray"):
-        return explanation
-    for name in ("factual", "counterfactual"):
-        object.__setattr__(explanation, name, type(like)(getattr(explanation, name)))
-    return explanation

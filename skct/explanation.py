@@ -59,7 +59,11 @@ class CounterfactualExplanation:
     n_iter : ndarray of shape (n,)
         Steps of the search.
     reason : ndarray of str of shape (n,)
-        Why a row has no valid counterfactual; empty otherwise.
+        Why a row has no valid counterfactual, or that it hardly differs
+        from an earlier alternative; empty otherwise.
+    alternative : int ndarray of shape (n,) or None
+        With several answers per row the number of the answer, from 0; rows then repeat
+        in `row`, and frames have a (row, alternative) index.
     """
 
     factual: object
@@ -75,6 +79,7 @@ class CounterfactualExplanation:
     n_changed: np.ndarray
     n_iter: np.ndarray
     reason: np.ndarray
+    alternative: np.ndarray | None = None
 
     def __len__(self):
         return len(self.row)
@@ -97,13 +102,22 @@ class CounterfactualExplanation:
             The table's columns, then target, predicted, valid, ...; a figure whose
             name is taken by a column is called ``ce_...``.
         """
-        frame = as_frame(self.counterfactual, self.row).copy()
+        frame = as_frame(self.counterfactual, self._index).copy()
         taken = set(frame.columns)
         figures = {
             f"ce_{name}" if name in taken else name: getattr(self, name)
             for name in self._figures()
         }
         return pd.concat([frame, pd.DataFrame(figures, index=frame.index)], axis=1)
+
+    @property
+    def _index(self):
+        """Row labels of the frames made here."""
+        if self.alternative is None:
+            return self.row
+        return pd.MultiIndex.from_arrays(
+            [self.row, self.alternative], names=["row", "alternative"]
+        )
 
     def _figures(self):
         return [name for name in INFO if getattr(self, name) is not None]
@@ -113,16 +127,19 @@ class CounterfactualExplanation:
 
         Returns
         -------
-        changes : DataFrame with columns row, feature, from, to
+        changes : DataFrame with columns row, (alternative,) feature, from, to
             Rows without a valid counterfactual are left blank.
         """
         before = as_frame(self.factual, self.row)
         after = as_frame(self.counterfactual, self.row)
         moved = changed(before, after) & self.valid[:, None]
         rows, columns = np.nonzero(moved)
+        which = {"row": self.row[rows]}
+        if self.alternative is not None:
+            which["alternative"] = self.alternative[rows]
         return pd.DataFrame(
             {
-                "row": self.row[rows],
+                **which,
                 "feature": [before.columns[j] for j in columns],
                 "from": cells(before, rows, columns),
                 "to": cells(after, rows, columns),
@@ -169,6 +186,7 @@ class CounterfactualExplanation:
             records.append(
                 {
                     "row": plain(self.row[i]),
+                    **self._numbered(i),
                     "factual": old,
                     "counterfactual": new,
                     "changes": {n: {"from": old[n], "to": new[n]} for n in names},
@@ -176,6 +194,17 @@ class CounterfactualExplanation:
                 }
             )
         return json.dumps(records, **kwargs)
+
+    def _numbered(self, i):
+        """Number of the alternative in row `i`, where there are any."""
+        if self.alternative is None:
+            return {}
+        return {"alternative": int(self.alternative[i])}
+
+    def _label(self, i):
+        """Row `i` in words: its label, and which alternative it is."""
+        number = "" if self.alternative is None else f" / {self.alternative[i]}"
+        return f"{self.row[i]}{number}"
 
     def to_html(self):
         """Table of what changes for whom, self-contained and escaped.
@@ -196,7 +225,7 @@ class CounterfactualExplanation:
         )
         lines = []
         for i in range(len(self)):
-            row = [f'<th scope="row">{escape(str(self.row[i]))}</th>']
+            row = [f'<th scope="row">{escape(self._label(i))}</th>']
             for j in range(before.shape[1]):
                 old, new = (escape(show(t.iloc[i, j])) for t in (before, after))
                 row.append(
@@ -226,10 +255,8 @@ class CounterfactualExplanation:
         text = shown.head(40).to_string(index=False) if len(shown) else "no changes"
         more = f"\n... and {len(shown) - 40} more changes" if len(shown) > 40 else ""
         failed = [
-            f"\nrow {row}: no valid counterfactual; {reason}"
-            for row, reason in zip(
-                self.row[~self.valid][:5], self.reason[~self.valid], strict=False
-            )
+            f"\nrow {self._label(i)}: no valid counterfactual; {self.reason[i]}"
+            for i in np.flatnonzero(~self.valid)[:5]
         ]
         return f"{self!r}\n{text}{more}{''.join(failed)}"
 

@@ -2,21 +2,35 @@
 
 from typing import NamedTuple
 
+import torch
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ._validation import check_integer, check_real
+from . import metrics
+from ._random import draw_seed
+from ._validation import check_integer, check_option, check_real
 from .losses import energy
+from .vae import fit_vae
 
-__all__ = ["BaseGenerator", "ECCCoGenerator", "GenericGenerator", "make_generator"]
+__all__ = [
+    "BaseGenerator",
+    "ECCCoGenerator",
+    "GenericGenerator",
+    "GravitationalGenerator",
+    "REVISEGenerator",
+    "make_generator",
+    "seed_generator",
+]
 
 
 class SearchState(NamedTuple):
     """What a penalty may look at, for the rows that are still searched.
 
     `x` is the relaxed state of shape (n, *features), `logits` are those of the snapped
-    state; `step` counts from 1 to `max_iter`; `weights` has the shape of one row, or
-    is None for equal weights.
+    state; `step` counts from 1 to `max_iter`; `weights` has the shape of `x`, or is
+    None for equal weights; `anchors` is what `BaseGenerator.anchors` returned for these
+    rows.
     """
 
     x: Tensor
@@ -26,21 +40,26 @@ class SearchState(NamedTuple):
     step: int
     max_iter: int
     weights: Tensor | None = None
+    anchors: Tensor | None = None
 
 
-def distance(state):
+def distance(state, scale=None):
     """Weighted L1 distance of each row from its factual, of shape (n,)."""
     change = (state.x - state.factual).abs()
     if state.weights is not None:
         change = change * state.weights
+    if scale is not None:
+        change = change * scale
     return change.flatten(1).sum(1)
 
 
 class BaseGenerator(BaseEstimator):
     """Protocol of all generators: hyper-parameters, one penalty, maybe a latent space.
 
-    A generator of your own needs a constructor and `penalty`; the search, constraints
-    and batching come for free.
+    A generator of your own needs `penalty`, and a constructor if it has parameters of
+    its own; the search, constraints and batching come for free. What it learns from the
+    training rows it learns in `fit` and keeps in attributes that end in ``_``.
+    `skct.testing.check_generator` tells whether it keeps the promises.
 
     Parameters
     ----------
@@ -93,6 +112,23 @@ class BaseGenerator(BaseEstimator):
         """
         return self
 
+    def anchors(self, factual, target):
+        """What the penalty of each row needs throughout its search.
+
+        Called once per search; `penalty` finds the entries of its rows in
+        ``state.anchors``.
+
+        Parameters
+        ----------
+        factual : Tensor of shape (n, *features)
+        target : int64 Tensor of shape (n,)
+
+        Returns
+        -------
+        anchors : Tensor of shape (n, ...) or None
+        """
+        return None
+
     def encode(self, x):
         """Model input to latent code, deterministic; the identity by default."""
         return x
@@ -118,7 +154,14 @@ class BaseGenerator(BaseEstimator):
 class GenericGenerator(BaseGenerator):
     """Closest counterfactuals: class loss plus L1 distance, after Wachter et al. [1]_.
 
-    Parameters are those of `BaseGenerator`.
+    Parameters
+    ----------
+    max_iter, step_size, threshold, lambda_cost
+        As in `BaseGenerator`.
+    distance : {"l1", "mad"}, default="l1"
+        "l1": plain sum over features, as in the paper's code. "mad": each feature
+        divided by its median absolute deviation in the training rows, as Wachter et al.
+        have it; features whose deviation is 0 (most one-hot columns) count plainly.
 
     References
     ----------
@@ -132,9 +175,44 @@ class GenericGenerator(BaseGenerator):
     GenericGenerator(threshold=0.9)
     """
 
+    def __init__(
+        self,
+        *,
+        max_iter=30,
+        step_size=0.1,
+        threshold=0.5,
+        lambda_cost=0.001,
+        distance="l1",
+    ):
+        super().__init__(
+            max_iter=max_iter,
+            step_size=step_size,
+            threshold=threshold,
+            lambda_cost=lambda_cost,
+        )
+        self.distance = distance
+
+    def check(self):
+        """Raise a ValueError that names the first parameter out of range."""
+        super().check()
+        check_option(self, "distance", ("l1", "mad"))
+        return self
+
+    def fit(self, X, y=None):
+        """Learn the deviation of each feature, where the distance asks for it."""
+        if self.distance == "mad":
+            weights = metrics.mad_weights(X.flatten(1).cpu().numpy())
+            self.scale_ = torch.as_tensor(weights, dtype=X.dtype, device=X.device)
+            self.scale_ = self.scale_.reshape(X.shape[1:])
+        return self
+
     def penalty(self, state):
         """L1 distance from the factual, of shape (n,)."""
-        return self.lambda_cost * distance(state)
+        scale = None
+        if self.distance == "mad":
+            check_is_fitted(self, "scale_")
+            scale = self.scale_.to(state.x.device)
+        return self.lambda_cost * distance(state, scale)
 
 
 class ECCCoGenerator(BaseGenerator):
@@ -204,7 +282,253 @@ def energy_schedule(step, max_iter):
     return offset / 10 * (offset + step) ** -0.9
 
 
-GENERATORS = {"generic": GenericGenerator, "eccco": ECCCoGenerator}
+class REVISEGenerator(BaseGenerator):
+    """Counterfactuals on the data manifold: the search moves a latent code [1]_.
+
+    `fit` trains a variational autoencoder on the encoded training rows. The search
+    descends on the code of a row and looks at the decoded point, projected on the
+    constraints.
+
+    Parameters
+    ----------
+    max_iter, threshold, lambda_cost
+        As in `BaseGenerator`.
+    step_size : float, default=0.1
+        Step of the plain gradient descent, in units of the code, whose prior is the
+        standard normal distribution.
+    latent_dim : int or None, default=None
+        Size of the code; None: the number of features, at most 8.
+    hidden_size : int, default=32
+        Units of the one hidden layer of encoder and decoder.
+    n_epochs : int, default=100
+        Epochs of the autoencoder.
+    random_state : int, RandomState or None, default=None
+        Seed of the autoencoder; None: that of the classifier or explainer around.
+
+    Attributes
+    ----------
+    vae_ : VAE
+
+    Notes
+    -----
+    Departures from the reference code: encoding is deterministic and happens once (it
+    draws a new code around every step); the decoded point is projected on domain and
+    mutability (it ignores mutability); the reconstruction error counts five times as
+    much, and features are standardised first; ReLU instead of sigmoid and tanh. The
+    first step moves a row to its reconstruction, so that nascent counterfactuals are
+    the factuals themselves where that lies further away than epsilon.
+
+    References
+    ----------
+    .. [1] Joshi et al., "Towards Realistic Individual Recourse and Actionable
+       Explanations in Black-Box Decision Making Systems", 2019.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skct import REVISEGenerator
+    >>> rows = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+    >>> generator = REVISEGenerator(latent_dim=2, n_epochs=5, random_state=0).fit(rows)
+    >>> generator.decode(generator.encode(rows)).shape
+    torch.Size([100, 3])
+    """
+
+    latent = True
+
+    def __init__(
+        self,
+        *,
+        max_iter=30,
+        step_size=0.1,
+        threshold=0.5,
+        lambda_cost=0.001,
+        latent_dim=None,
+        hidden_size=32,
+        n_epochs=100,
+        random_state=None,
+    ):
+        super().__init__(
+            max_iter=max_iter,
+            step_size=step_size,
+            threshold=threshold,
+            lambda_cost=lambda_cost,
+        )
+        self.latent_dim = latent_dim
+        self.hidden_size = hidden_size
+        self.n_epochs = n_epochs
+        self.random_state = random_state
+
+    def check(self):
+        """Raise a ValueError that names the first parameter out of range."""
+        super().check()
+        if self.latent_dim is not None:
+            check_integer(self, "latent_dim", low=1)
+        check_integer(self, "hidden_size", low=1)
+        check_integer(self, "n_epochs", low=1)
+        return self
+
+    def fit(self, X, y=None):
+        """Train the autoencoder.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, *features)
+        y : ignored
+
+        Returns
+        -------
+        self : REVISEGenerator
+        """
+        flat = X.flatten(1)
+        self.vae_ = fit_vae(
+            flat,
+            latent_dim=self.latent_dim or min(flat.shape[1], 8),
+            hidden_size=self.hidden_size,
+            n_epochs=self.n_epochs,
+            seed=draw_seed(self.random_state),
+        )
+        self.shape_ = tuple(X.shape[1:])
+        return self
+
+    def encode(self, x):
+        """Mean code of each row, of shape (n, latent_dim)."""
+        check_is_fitted(self, "vae_")
+        return self.vae_.encode(x.flatten(1))
+
+    def decode(self, z):
+        """Row of each code, of shape (n, *features)."""
+        return self.vae_.decode(z).reshape(-1, *self.shape_)
+
+    def penalty(self, state):
+        """L1 distance between the decoded point and the factual, of shape (n,)."""
+        return self.lambda_cost * distance(state)
+
+
+class GravitationalGenerator(BaseGenerator):
+    """Counterfactuals drawn towards observed rows of their target class [1]_.
+
+    Parameters
+    ----------
+    max_iter, step_size, threshold, lambda_cost
+        As in `BaseGenerator`.
+    lambda_gravity : float, default=0.1
+        Weight of the mean L1 distance from the neighbours.
+    n_neighbours : int, default=10
+        Neighbours of a factual: its nearest rows of the target class.
+    n_reference : int, default=1000
+        Rows per class that `fit` keeps, evenly spaced in the table.
+
+    Attributes
+    ----------
+    rows_ : Tensor of shape (n_kept, *features)
+    classes_of_rows_ : int64 Tensor of shape (n_kept,)
+
+    Notes
+    -----
+    Departures from the reference code: neighbours are those of the factual and stay
+    the same throughout a search, so that the objective does not change from step to
+    step, and 10 instead of 50; a weight of 0.1 instead of 0.5, with which the pull
+    stops rows whose neighbours lie on the wrong side of the decision boundary.
+
+    References
+    ----------
+    .. [1] Altmeyer et al., "Endogenous Macrodynamics in Algorithmic Recourse", 2023.
+
+    Examples
+    --------
+    >>> from skct import GravitationalGenerator
+    >>> GravitationalGenerator(lambda_gravity=1.0)
+    GravitationalGenerator(lambda_gravity=1.0)
+    """
+
+    def __init__(
+        self,
+        *,
+        max_iter=30,
+        step_size=0.1,
+        threshold=0.5,
+        lambda_cost=0.001,
+        lambda_gravity=0.1,
+        n_neighbours=10,
+        n_reference=1000,
+    ):
+        super().__init__(
+            max_iter=max_iter,
+            step_size=step_size,
+            threshold=threshold,
+            lambda_cost=lambda_cost,
+        )
+        self.lambda_gravity = lambda_gravity
+        self.n_neighbours = n_neighbours
+        self.n_reference = n_reference
+
+    def check(self):
+        """Raise a ValueError that names the first parameter out of range."""
+        super().check()
+        check_real(self, "lambda_gravity", low=0)
+        check_integer(self, "n_neighbours", low=1)
+        check_integer(self, "n_reference", low=1)
+        return self
+
+    def fit(self, X, y):
+        """Keep rows of each class.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, *features)
+        y : int64 Tensor of shape (n,)
+
+        Returns
+        -------
+        self : GravitationalGenerator
+        """
+        kept = [evenly((y == k).nonzero()[:, 0], self.n_reference) for k in y.unique()]
+        rows = torch.cat(kept)
+        self.rows_, self.classes_of_rows_ = X[rows].clone(), y[rows].clone()
+        return self
+
+    def anchors(self, factual, target):
+        """Neighbours of each factual, of shape (n, n_neighbours, *features)."""
+        check_is_fitted(self, "rows_")
+        rows = self.rows_.to(factual.device)
+        owner = self.classes_of_rows_.to(factual.device)
+        nearest = torch.empty(
+            len(factual), self.n_neighbours, dtype=torch.long, device=factual.device
+        )
+        for k in target.unique():
+            theirs = (owner == k).nonzero()[:, 0]
+            if not len(theirs):
+                raise ValueError(
+                    f"GravitationalGenerator has seen no row of class {int(k)} in fit."
+                )
+            mine = target == k
+            gap = torch.cdist(factual[mine].flatten(1), rows[theirs].flatten(1), p=1)
+            size = min(self.n_neighbours, len(theirs))
+            order = gap.topk(size, dim=1, largest=False).indices
+            # A class with fewer rows counts them in turn.
+            turn = torch.arange(self.n_neighbours, device=factual.device) % size
+            nearest[mine] = theirs[order[:, turn]]
+        return rows[nearest]
+
+    def penalty(self, state):
+        """L1 distances from the factual and from its neighbours, of shape (n,)."""
+        gap = (state.x.unsqueeze(1) - state.anchors).abs().flatten(2).sum(2).mean(1)
+        return self.lambda_cost * distance(state) + self.lambda_gravity * gap
+
+
+def evenly(rows, n):
+    """At most `n` of the rows, evenly spaced."""
+    if len(rows) <= n:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, n, device=rows.device).long()]
+
+
+GENERATORS = {
+    "generic": GenericGenerator,
+    "eccco": ECCCoGenerator,
+    "revise": REVISEGenerator,
+    "gravitational": GravitationalGenerator,
+}
 
 
 def make_generator(generator):
@@ -228,3 +552,10 @@ def make_generator(generator):
         f"The 'generator' parameter must be one of {names} or a BaseGenerator "
         f"instance. Got {generator!r} instead."
     )
+
+
+def seed_generator(generator, seed):
+    """Give a generator whose `random_state` is open the seed of what is around it."""
+    if getattr(generator, "random_state", seed) is None:
+        generator.set_params(random_state=seed)
+    return generator

@@ -19,7 +19,7 @@ from ._search import evaluation_mode, search
 from ._validation import check_n_counterfactuals, check_option, check_real
 from .constraints import Constraints
 from .exceptions import DivergenceWarning
-from .generators import make_generator
+from .generators import make_generator, seed_generator
 from .module import MLP
 from .pairs import Pairs, draw_neighbours, draw_targets, split
 
@@ -231,12 +231,14 @@ class CounterfactualNet(NeuralNetClassifier):
         self.generator_ = make_generator(self.generator).set_params(**params).check()
         constraints = self.constraints or Constraints.unbounded(self.input_shape_)
         self.constraints_ = constraints.to(self.device)
-        if not self.is_plain:
-            self.generator_.fit(*self.training_data(self.get_dataset(X, y)))
+        if self.is_plain:
+            return
         if self.random_state is not None:
             self.seed_ = self.random_state
-        elif not hasattr(self, "seed_") and not self.is_plain:
+        elif not hasattr(self, "seed_"):
             self.seed_ = int(torch.randint(2**31 - 1, ()))
+        seed_generator(self.generator_, self.seed_)
+        self.generator_.fit(*self.training_data(self.get_dataset(X, y)))
 
     def check_logits(self, X):
         """Raise a ValueError unless the module returns one logit per class."""

@@ -26,7 +26,7 @@ def refine(model, result, factual, constraints, threshold, weights=None):
     constraints : Constraints
     threshold : float
         Target probability to keep.
-    weights : Tensor of shape (*features,), optional
+    weights : Tensor of shape (*features,) or (n, *features), optional
         Cost of each feature.
 
     Returns
@@ -36,6 +36,8 @@ def refine(model, result, factual, constraints, threshold, weights=None):
     rows = (result.mature & (result.n_iter > 0)).nonzero().squeeze(1)
     if len(rows) == 0:
         return result.counterfactual
+    if weights is not None:
+        weights = weights.expand_as(factual)[rows]
     refiner = Refiner(model, factual[rows], result.target[rows], constraints, threshold)
     with evaluation_mode(model):
         x = refiner.sparsify(result.counterfactual[rows], weights)
@@ -104,7 +106,7 @@ class Refiner:
         change = (x - self.factual).flatten(1)
         price = change.abs()
         if weights is not None:
-            price = price * weights.flatten()
+            price = price * weights.flatten(1)
         gain = gradient.flatten(1) * change
         for group in self.constraints.groups:
             columns = list(group.columns)

@@ -5,16 +5,24 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from conftest import quick
 from sklearn.base import clone
+from sklearn.datasets import make_moons
+from sklearn.exceptions import NotFittedError
 
 from skct import (
     BaseGenerator,
     Constraints,
+    CounterfactualExplainer,
     ECCCoGenerator,
     GenericGenerator,
+    GravitationalGenerator,
+    REVISEGenerator,
     search,
 )
 from skct.generators import SearchState, energy_schedule, make_generator
+from skct.metrics import implausibility
+from skct.testing import check_generator
 
 
 class TowardsCentre(BaseGenerator):
@@ -41,7 +49,9 @@ class TowardsCentre(BaseGenerator):
 
 class Case(NamedTuple):
     generator: BaseGenerator
-    keeps_distance: bool = True  # the penalty grows with the distance, all else equal
+    # The penalty grows by lambda_cost with the distance, all else equal; None: it
+    # depends.
+    keeps_distance: bool | None = True
 
     def __repr__(self):
         return repr(self.generator)
@@ -51,8 +61,20 @@ CASES = [
     Case(GenericGenerator(lambda_cost=0.1, threshold=0.7)),
     Case(ECCCoGenerator(lambda_cost=0.1, threshold=0.7)),
     Case(TowardsCentre(pull=0.2, threshold=0.7), keeps_distance=False),
+    Case(
+        GenericGenerator(distance="mad", lambda_cost=0.1, threshold=0.7),
+        keeps_distance=None,
+    ),
+    Case(
+        REVISEGenerator(
+            lambda_cost=0.1, threshold=0.7, step_size=1.0, n_epochs=50, random_state=0
+        )
+    ),
+    Case(GravitationalGenerator(lambda_cost=0.1, threshold=0.7), keeps_distance=None),
 ]
-cases = pytest.mark.parametrize("case", CASES, ids=repr)
+cases = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.keeps_distance is not None], ids=repr
+)
 generators = pytest.mark.parametrize(
     "generator", [c.generator for c in CASES], ids=repr
 )
@@ -76,6 +98,10 @@ def make_state(shape=(4,), **changes):
     x = (factual + 0.3).requires_grad_()
     state = SearchState(x, factual, model(x), target, step=1, max_iter=30)
     return state._replace(**changes)
+
+
+def anchored(generator, state):
+    return state._replace(anchors=generator.anchors(state.factual, state.target))
 
 
 def fitted(generator, shape=(4,)):
@@ -105,8 +131,9 @@ def test_constructor_stores_what_it_is_given_without_a_look(generator):
 @generators
 @pytest.mark.parametrize("shape", [(4,), (1, 5, 5)])
 def test_penalty_has_one_finite_value_and_a_gradient_per_row(generator, shape):
-    state = make_state(shape)
-    penalty = fitted(generator, shape).penalty(state)
+    generator = fitted(generator, shape)
+    state = anchored(generator, make_state(shape))
+    penalty = generator.penalty(state)
     assert penalty.shape == (12,)
     assert penalty.isfinite().all()
     (gradient,) = torch.autograd.grad(penalty.sum(), state.x)
@@ -115,7 +142,8 @@ def test_penalty_has_one_finite_value_and_a_gradient_per_row(generator, shape):
 
 @generators
 def test_penalty_of_a_row_does_not_depend_on_the_others(generator):
-    generator, state = fitted(generator), make_state()
+    generator = fitted(generator)
+    state = anchored(generator, make_state())
     together = generator.penalty(state)
     for i in range(12):
         row = slice(i, i + 1)
@@ -124,13 +152,15 @@ def test_penalty_of_a_row_does_not_depend_on_the_others(generator):
             factual=state.factual[row],
             logits=state.logits[row],
             target=state.target[row],
+            anchors=None if state.anchors is None else state.anchors[row],
         )
         torch.testing.assert_close(generator.penalty(alone), together[row])
 
 
 @cases
 def test_penalty_of_a_generator_that_keeps_distance_grows_with_it(case):
-    generator, state = fitted(case.generator), make_state()
+    generator = fitted(case.generator)
+    state = anchored(generator, make_state())
     far = state._replace(x=state.x + 0.7)  # the logits stay
     difference = (generator.penalty(far) - generator.penalty(state)).detach()
     if case.keeps_distance:
@@ -186,6 +216,70 @@ def test_search_with_it_is_feasible_honest_and_repeatable(generator):
     assert torch.equal(result.mature, probability >= generator.threshold)
     assert (result.mature & (result.n_iter > 0)).any()
     assert all(map(torch.equal, result, again))
+
+
+@generators
+def test_every_generator_keeps_the_promises_of_the_protocol(generator):
+    check_generator(generator)
+
+
+class Leaky(BaseGenerator):
+    """Breaks one promise each."""
+
+    def __init__(self, *, flaw="", **kwargs):
+        super().__init__(**kwargs)
+        self.flaw = flaw
+
+    @classmethod
+    def _get_param_names(cls):
+        return ["flaw", "lambda_cost", "max_iter", "step_size", "threshold"]
+
+    def check(self):
+        return self if self.flaw == "check" else super().check()
+
+    def fit(self, X, y=None):
+        if self.flaw == "global state":
+            torch.rand(1)
+        if self.flaw == "write":
+            X.zero_()
+        return self
+
+    def encode(self, x):
+        noise = 0.0
+        if self.flaw == "code":
+            noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(id(x)))
+        return x + noise
+
+    def decode(self, z):
+        return z[:, :1] if self.flaw == "shape" else z
+
+    def penalty(self, state):
+        change = (state.x - state.factual).abs().flatten(1)
+        if self.flaw == "mean":
+            return change.mean().expand(len(change))
+        if self.flaw == "infinite":
+            return change.sum(1) * torch.inf
+        if self.flaw == "matrix":
+            return change
+        return change.sum(1)
+
+
+@pytest.mark.parametrize(
+    ("flaw", "promise"),
+    [
+        ("check", "check must refuse max_iter=-1"),
+        ("global state", "global random state"),
+        ("write", "must not write"),
+        ("shape", "decode must give the shape"),
+        ("mean", "must not depend on other rows"),
+        ("infinite", "must be finite"),
+        ("matrix", "must be of shape"),
+    ],
+)
+def test_a_broken_promise_is_named(flaw, promise):
+    check_generator(Leaky())
+    with pytest.raises(AssertionError, match=promise):
+        check_generator(Leaky(flaw=flaw))
 
 
 # --------------------------------------------------------------------- their formulas
@@ -282,11 +376,190 @@ def test_lambda_energy_is_checked():
         ECCCoGenerator(lambda_energy=-1).check()
 
 
+def test_mad_weighted_distance_by_hand():
+    """Deviations of 2, 0 (a constant column counts plainly) and 0.5."""
+    rows = torch.tensor([[0.0, 7, 1.0], [2.0, 7, 1.5], [4.0, 7, 2.0]])
+    generator = GenericGenerator(distance="mad", lambda_cost=1.0).fit(rows)
+    state = SearchState(
+        x=torch.tensor([[1.0, 1.0, 1.0]]),
+        factual=torch.zeros(1, 3),
+        logits=torch.zeros(1, 2),
+        target=torch.tensor([0]),
+        step=1,
+        max_iter=30,
+    )
+    assert generator.penalty(state).tolist() == [0.5 + 1.0 + 2.0]
+    weighted = state._replace(weights=torch.tensor([2.0, 1.0, 1.0]))
+    assert generator.penalty(weighted).tolist() == [1.0 + 1.0 + 2.0]
+
+
+def test_gravity_by_hand():
+    """Two neighbours of the target class, the nearest of three."""
+    rows = torch.tensor([[0.0], [1.0], [3.0], [50.0], [0.2]])
+    generator = GravitationalGenerator(
+        n_neighbours=2, lambda_gravity=2.0, lambda_cost=0.5
+    ).fit(rows, torch.tensor([1, 1, 1, 0, 0]))
+    factual, target = torch.tensor([[2.5], [0.5]]), torch.tensor([1, 0])
+    anchors = generator.anchors(factual, target)
+    assert anchors.squeeze(2).tolist() == [[3.0, 1.0], [pytest.approx(0.2), 50.0]]
+    state = SearchState(
+        x=torch.tensor([[2.0], [0.0]]),
+        factual=factual,
+        logits=torch.zeros(2, 2),
+        target=target,
+        step=1,
+        max_iter=30,
+        anchors=anchors,
+    )
+    expected = [0.5 * 0.5 + 2.0 * 1.0, 0.5 * 0.5 + 2.0 * 25.1]
+    torch.testing.assert_close(generator.penalty(state), torch.tensor(expected))
+
+
+def test_gravity_draws_answers_to_the_neighbours():
+    factual, target = make_rows(40)
+    rows, classes = make_rows(50)
+    free = Constraints.unbounded((4,))
+    gap = []
+    for pull in (0.0, 2.0):
+        generator = GravitationalGenerator(lambda_gravity=pull, threshold=0.95)
+        generator.fit(rows, classes)
+        found = search(model, factual, target, generator, free).counterfactual
+        anchors = generator.anchors(factual, target)
+        gap.append((found.unsqueeze(1) - anchors).abs().sum(2).mean())
+    assert gap[1] < 0.7 * gap[0]
+
+
+def test_gravity_counts_the_rows_of_a_small_class_in_turn():
+    rows, classes = torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([0, 0, 1])
+    generator = GravitationalGenerator(n_neighbours=5).fit(rows, classes)
+    anchors = generator.anchors(torch.zeros(2, 1), torch.tensor([0, 1])).squeeze(2)
+    assert anchors.tolist() == [[0.0, 1.0, 0.0, 1.0, 0.0], [9.0] * 5]
+    with pytest.raises(ValueError, match="has seen no row of class 2"):
+        generator.anchors(torch.zeros(1, 1), torch.tensor([2]))
+
+
+def test_gravity_keeps_a_share_of_many_rows():
+    rows = torch.arange(100.0)[:, None]
+    generator = GravitationalGenerator(n_reference=10).fit(rows, (rows >= 90)[:, 0] * 1)
+    kept = generator.rows_.squeeze(1)
+    assert len(kept) == 20
+    assert kept[[0, 9, 10, 19]].tolist() == [0, 89, 90, 99]
+    assert kept[:10].diff().min() >= 9
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [REVISEGenerator(), GravitationalGenerator(), GenericGenerator(distance="mad")],
+    ids=repr,
+)
+def test_what_has_to_learn_says_so(generator):
+    factual, target = make_rows(4)
+    with pytest.raises(NotFittedError, match=type(generator).__name__):
+        search(model, factual, target, generator, Constraints.unbounded((4,)))
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [
+        (GenericGenerator, "distance", "l2"),
+        (REVISEGenerator, "latent_dim", 0),
+        (REVISEGenerator, "hidden_size", 1.5),
+        (REVISEGenerator, "n_epochs", 0),
+        (GravitationalGenerator, "lambda_gravity", -1),
+        (GravitationalGenerator, "n_neighbours", 0),
+        (GravitationalGenerator, "n_reference", "all"),
+    ],
+)
+def test_parameters_of_their_own_are_checked(cls, name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of {cls.__name__}"):
+        cls(**{name: value}).check()
+
+
+# ------------------------------------------------------------------------ REVISE's VAE
+
+
+def correlated(n=400):
+    """Three features on a line, with a little noise, in units far apart."""
+    rng = torch.Generator().manual_seed(0)
+    line = torch.randn(n, 1, generator=rng)
+    noise = 0.1 * torch.randn(n, 3, generator=rng)
+    scale = torch.tensor([1.0, 1000.0, 0.001])
+    return (line * torch.tensor([1.0, -1.0, 2.0]) + noise) * scale + 5 * scale
+
+
+def test_the_code_keeps_what_the_rows_have_in_common():
+    rows = correlated()
+    generator = REVISEGenerator(latent_dim=1, random_state=0).fit(rows)
+    error = (generator.decode(generator.encode(rows)) - rows) / rows.std(0)
+    assert error.square().mean() < 0.05
+
+
+def test_codes_are_spread_like_the_prior():
+    rows = correlated()
+    code = REVISEGenerator(latent_dim=1, random_state=0).fit(rows).encode(rows)
+    assert abs(code.mean()) < 0.3
+    assert 0.5 < code.std() < 1.5
+
+
+def test_constant_features_and_single_rows_do_not_break_the_code():
+    rows = torch.zeros(1, 3)
+    generator = REVISEGenerator(n_epochs=2, random_state=0).fit(rows)
+    assert generator.decode(generator.encode(rows)).isfinite().all()
+
+
+def test_seeds_govern_the_autoencoder():
+    rows = correlated(50)
+
+    def code(seed):
+        generator = REVISEGenerator(n_epochs=2, random_state=seed)
+        return generator.fit(rows).encode(rows)
+
+    assert torch.equal(code(0), code(0))
+    assert not torch.equal(code(0), code(1))
+    assert not torch.equal(code(None), code(None))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_revise_is_more_plausible_than_generic_on_the_moons_of_a_plain_net(seed):
+    X, y = make_moons(600, noise=0.1, random_state=seed)
+    clf = quick(
+        epochs=30, lambda_div=0, lambda_adv=0, lambda_reg=0, random_state=seed
+    ).fit(X, y)
+    assert clf.score(X, y) > 0.97
+    near, far = [], []
+    for generator in (REVISEGenerator(random_state=seed), GenericGenerator()):
+        generator.set_params(max_iter=200, threshold=0.9)
+        explainer = CounterfactualExplainer(clf, generator=generator, refine=False)
+        answer = explainer.fit(X, y).explain(X)
+        assert answer.valid.mean() > 0.97
+        far.append(answer.implausibility.mean())
+        near.append(
+            np.mean(
+                [
+                    implausibility(
+                        answer.counterfactual[answer.target == k],
+                        X[y == k],
+                        n_neighbours=5,
+                    ).mean()
+                    for k in (0, 1)
+                ]
+            )
+        )
+    assert far[0] < 0.97 * far[1]
+    assert near[0] < 0.7 * near[1]
+
+
 # --------------------------------------------------------------------- construction
 
 
 @pytest.mark.parametrize(
-    ("name", "cls"), [("generic", GenericGenerator), ("eccco", ECCCoGenerator)]
+    ("name", "cls"),
+    [
+        ("generic", GenericGenerator),
+        ("eccco", ECCCoGenerator),
+        ("revise", REVISEGenerator),
+        ("gravitational", GravitationalGenerator),
+    ],
 )
 def test_a_name_stands_for_the_defaults(name, cls):
     made = make_generator(name)
