@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +33,21 @@ class Group:
     ordered: bool = False
     baseline: bool = False
     baseline_allowed: bool = True
+
+
+class Grouping(NamedTuple):
+    """All groups together: C columns in G groups."""
+
+    columns: slice | list  # positions in the flattened model input
+    sizes: list  # columns of each group
+    first: Tensor  # (G,) place of its first one among the C columns
+    member: Tensor  # (C, G) 1 where a column belongs to a group
+    baseline: Tensor  # (G,) 1 where one category has no column
+    may_be_off: Tensor  # (G,) whether that category may be chosen
+
+    def spread(self, mask):
+        """What holds for groups, column by column."""
+        return (mask.float() @ self.member.T).bool()
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,12 +318,12 @@ class Constraints:
         """
         if not self.groups:
             return gradient
-        free, flat = (high > low).flatten(1), gradient.flatten(1).clone()
-        for (columns, _), group in zip(self._blocks, self.groups, strict=True):
-            movable = free[:, columns]
-            count = movable.sum(1, keepdim=True) + group.baseline
-            block = flat[:, columns] * movable
-            flat[:, columns] = block - block.sum(1, keepdim=True) / count.clamp(min=1)
+        groups, flat = self._grouping, gradient.flatten(1).clone()
+        movable = (high > low).flatten(1)[:, groups.columns].float()
+        block = flat[:, groups.columns] * movable
+        count = (movable @ groups.member + groups.baseline).clamp(min=1)
+        mean = (block @ groups.member) / count
+        flat[:, groups.columns] = block - mean @ groups.member.T
         return flat.reshape(gradient.shape)
 
     def discretize(self, x, factual=None, bounds=None):
@@ -365,45 +381,54 @@ class Constraints:
         return flat.reshape(x.shape)
 
     def _snap_groups(self, x, snapped, factual, low, high):
-        """Switch on the column with the highest score in each group."""
-        flat = x.flatten(1)
-        low = low.flatten(-self.lower.dim()).expand_as(flat)
-        high = high.flatten(-self.lower.dim()).expand_as(flat)
-        score = torch.where(high > low, (flat - low) / (high - low), -torch.inf)
+        """Switch on the column with the highest score in each group, all at once."""
+        groups, flat = self._grouping, x.flatten(1)
+        low, high = (
+            end.flatten(-self.lower.dim()).expand_as(flat)[:, groups.columns]
+            for end in (low, high)
+        )
+        x_block = flat[:, groups.columns]
+        score = torch.where(high > low, (x_block - low) / (high - low), -torch.inf)
+        best, place = zip(
+            *[part.max(1) for part in score.split(groups.sizes, 1)], strict=True
+        )
+        best, winner = torch.stack(best, 1), torch.stack(place, 1) + groups.first
+        block = low.scatter(1, winner, high.gather(1, winner))
+        known = None if factual is None else factual.flatten(1)[:, groups.columns]
+        empty = groups.may_be_off.expand_as(best)
+        if known is not None:
+            off = self.lower.flatten()[groups.columns]
+            empty = empty | ((known > off).float() @ groups.member == 0)
+        if empty.any():  # rows that may have no column on
+            rest = 1.0 - score.clamp(min=0.0) @ groups.member
+            block = torch.where(groups.spread(empty & (rest > best)), low, block)
+        if known is not None:
+            moved = (x_block != known).float() @ groups.member > 0
+            block = torch.where(groups.spread(moved), block, known)
         out = snapped.flatten(1).clone()
-        for columns, baseline in self._blocks:
-            parts = (t[:, columns] for t in (score, low, high, flat))
-            known = None if factual is None else factual.flatten(1)[:, columns]
-            out[:, columns] = self._snap_block(*parts, known, columns, baseline)
+        out[:, groups.columns] = block
         return out.reshape(x.shape)
 
-    def _snap_block(self, score, low, high, x, known, columns, baseline):
-        """One group: the best column on, the others off."""
-        best, winner = score.max(1, keepdim=True)
-        block = low.scatter(1, winner, high.gather(1, winner))
-        empty = torch.full_like(best, baseline, dtype=torch.bool)
-        if known is not None:
-            off = self.lower.flatten()[columns]
-            empty |= (known - off).amax(1, keepdim=True) <= 0
-        if empty.any():  # rows that may have no column on
-            rest = 1.0 - score.clamp(min=0.0).sum(1, keepdim=True)
-            block = torch.where(empty & (rest > best), low, block)
-        if known is not None:
-            moved = (x - known).abs().amax(1, keepdim=True) > 0
-            block = torch.where(moved, block, known)
-        return block
-
     @cached_property
-    def _blocks(self):
-        """Columns of each group, a slice if adjacent, and whether it may be off."""
-        blocks = []
-        for group in self.groups:
-            first, size = group.columns[0], len(group.columns)
-            adjacent = group.columns == tuple(range(first, first + size))
-            columns = slice(first, first + size) if adjacent else list(group.columns)
-            may_be_off = group.baseline and group.baseline_allowed
-            blocks.append((columns, may_be_off and not self._rises(group)))
-        return blocks
+    def _grouping(self):
+        """Groups as tensors, so that a step hardly has to loop over them."""
+        columns = [c for group in self.groups for c in group.columns]
+        sizes = [len(group.columns) for group in self.groups]
+        owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+        adjacent = columns == list(range(columns[0], columns[0] + len(columns)))
+        may_be_off = [
+            g.baseline and g.baseline_allowed and not self._rises(g)
+            for g in self.groups
+        ]
+        device = self.lower.device
+        return Grouping(
+            columns=slice(columns[0], columns[-1] + 1) if adjacent else columns,
+            sizes=sizes,
+            first=(torch.tensor(sizes).cumsum(0) - torch.tensor(sizes)).to(device),
+            member=torch.eye(len(sizes))[owner].to(device),
+            baseline=torch.tensor([float(g.baseline) for g in self.groups]).to(device),
+            may_be_off=torch.tensor(may_be_off).to(device),
+        )
 
     def _rises(self, group):
         """Whether the category can only go up, so never back to the baseline."""

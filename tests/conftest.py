@@ -2,6 +2,8 @@ import os
 
 # Before scikit-learn is imported: without it one estimator check is skipped.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# One worker per core, so one thread per worker.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib  # noqa: E402
 

@@ -1,13 +1,21 @@
-"""The README's code runs as written."""
+"""The code of README and docs runs as written."""
 
+import os
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import people
+from sklearn.utils import Bunch
 
 import skct
+from skct import datasets
+from skct.testing import check_generator
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 
 
@@ -25,7 +33,62 @@ def test_the_ten_lines_run(capsys):
 
 def test_the_generator_of_your_own_runs():
     (block,) = [b for b in BLOCKS if "class Sparse" in b]
-    exec(block, {**vars(skct)})
+    names = {**vars(skct)}
+    exec(block, names)
+    check_generator(names["Sparse"](lambda_cost=0.01))
+
+
+def test_the_documented_generator_keeps_the_protocol_in_less_than_25_lines():
+    text = (ROOT / "docs" / "generators.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    assert len(block.strip().splitlines()) < 25
+    names = {}
+    exec(block, names)
+    check_generator(names["Dense"]())
+
+
+@pytest.mark.filterwarnings("ignore:.*hardly differ")
+def test_several_answers_run(fitted, denied):
+    (block,) = [b for b in BLOCKS if "n_alternatives" in b]
+    block = block.replace('"slow"', '"approved"')
+    exec(block, {"clf": fitted, "fast": denied[:2]})
+
+
+def grid_search():
+    (block,) = [b for b in BLOCKS if "GridSearchCV" in b]
+    return block
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SKCT_DATA" not in os.environ, reason="needs SKCT_DATA")
+def test_the_grid_search_runs_as_written():
+    names = {}
+    exec(grid_search(), names)
+    search = names["search"]
+    table = pd.DataFrame(search.cv_results_)
+    assert len(table) == 8
+    assert search.best_index_ == table["mean_test_neg_implausibility"].idxmax()
+    assert np.isfinite(table.filter(like="mean_test").to_numpy()).all()
+    assert table["mean_test_validity"].min() > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:.*have no valid counterfactual")
+def test_the_grid_search_runs_on_a_small_table(monkeypatch):
+    """As written, but for the data, one value of each list, and few epochs."""
+    defaults = skct.CounterfactualNet.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "max_epochs", 5)
+    X, y = people(60)
+    X = X.rename(columns={"job": "personal_status_sex", "married": "foreign_worker"})
+    X = X.astype({"personal_status_sex": "category", "foreign_worker": "category"})
+    credit = Bunch(data=X, target=np.where(y == "denied", "bad", "good"))
+    monkeypatch.setattr(datasets, "fetch_german_credit", lambda: credit)
+    names = {}
+    exec(re.sub(r"\[([\d.]+), [\d.]+\]", r"[\1]", grid_search()), names)
+    assert names["search"].best_params_ == {
+        "ct__lambda_div": 0.1,
+        "ct__generator__threshold": 0.5,
+        "ct__net__lr": 0.001,
+    }
 
 
 def test_every_public_name_can_be_imported():
