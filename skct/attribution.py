@@ -1,15 +1,11 @@
 """What a model has learned: feature attributions, and samples of its own classes."""
 
-from math import inf
-
 import numpy as np
 import torch
-from torch import nn
 
-from ._inference import module_device
+from ._model_input import check_count, check_number, model_device
 from ._random import draw_seed
 from ._search import evaluation_mode
-from ._validation import is_integer, is_number
 from .constraints import Constraints
 from .losses import energy
 from .metrics import as_rows, check_finite, implausibility
@@ -347,13 +343,6 @@ def faithfulness(
     return distance
 
 
-def model_device(model):
-    """Where a model computes; a plain function does so on the CPU."""
-    if isinstance(model, nn.Module):
-        return module_device(model)
-    return torch.device("cpu")
-
-
 def as_input(name, X):
     """Finite float32 tensor of its own."""
     X = np.asarray(X, dtype=np.float32)
@@ -416,21 +405,3 @@ def check_logits(logits, target):
             f"The 'target' parameter must hold class indices below {logits.shape[1]}, "
             f"the number of logits. Got {int(target.max())}."
         )
-
-
-def check_count(name, value, low=1):
-    """Check an integer."""
-    if not is_integer(value) or value < low:
-        raise ValueError(
-            f"The {name!r} parameter must be an integer >= {low}. Got {value!r}."
-        )
-
-
-def check_number(name, value, positive=False):
-    """Check a size that is not negative, or even positive, and return it."""
-    if not is_number(value) or not 0 <= value < inf or (positive and value == 0):
-        raise ValueError(
-            f"The {name!r} parameter must be a number {'>' if positive else '>='} 0. "
-            f"Got {value!r}."
-        )
-    return value

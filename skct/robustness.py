@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._random import draw_seed, seeded
-from ._search import evaluation_mode
-from .attribution import check_count, check_number
-from .stability import (
+from ._model_input import (
     CHUNK,
     check_batch,
     check_constraints,
+    check_count,
+    check_number,
     is_right,
     logits_of,
-    recourse_robustness,
-    stability,
     wrong,
 )
+from ._random import draw_seed, seeded
+from ._search import evaluation_mode
+from .stability import recourse_robustness, stability
 
 __all__ = [
     "autoattack",

@@ -12,18 +12,22 @@ from sklearn.utils import resample
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
 
+from ._model_input import (
+    check_batch,
+    check_constraints,
+    check_count,
+    check_features,
+    check_number,
+    is_right,
+    wrong,
+)
 from ._random import draw_seed
-from ._search import MIN_ROWS, evaluation_mode
 from ._table import take
 from ._view import seed_open_states
-from .attribution import check_count, check_number, model_device
-from .constraints import Constraints
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explanation import CounterfactualExplanation
 
 __all__ = ["recourse_robustness", "stability"]
-
-CHUNK = 2048  # rows at once: bounds memory, and fits the cache
 
 
 def recourse_robustness(
@@ -216,83 +220,3 @@ def check_refittable(estimator):
     if not all(hasattr(inner, name) for name in ("get_params", "fit", "predict")):
         allowed = "a classifier, or a Pipeline ending in one, that can be fitted anew"
         raise wrong("estimator", allowed, inner)
-
-
-# ------------------------------------------------- models and their input, checked
-
-
-def logits_of(model, x):
-    """Logits on the CPU; small batches are padded, so that rows are independent."""
-    n = len(x)
-    if n < MIN_ROWS:
-        x = torch.cat([x, x[-1:].detach().expand(MIN_ROWS - n, *x.shape[1:])])
-    return model(x.to(model_device(model))).cpu()[:n]
-
-
-@torch.no_grad()
-def is_right(model, X, y):
-    """Whether the model assigns each row to its class."""
-    with evaluation_mode(model):
-        parts = [logits_of(model, x).argmax(1) for x in X.split(CHUNK)]
-    return torch.cat(parts) == y
-
-
-def wrong(name, allowed, value):
-    """Build the error for a parameter of a function."""
-    return ValueError(
-        f"The {name!r} parameter must be {allowed}. Got {value!r} instead."
-    )
-
-
-def check_features(X, name):
-    """Model input as a float32 Tensor of its own."""
-    allowed = (
-        "encoded model input of shape (n, *features) with at least one row, such as "
-        "clf.feature_space_.encode(table)"
-    )
-    try:
-        X = torch.from_numpy(np.array(X, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise wrong(name, allowed, type(X).__name__) from error
-    if X.dim() < 2 or not X.numel():
-        raise wrong(name, allowed, tuple(X.shape))
-    if not X.isfinite().all():
-        raise ValueError(
-            f"The {name!r} parameter must be finite, but holds NaN or infinity; "
-            "impute first, as clf.feature_space_.encode(table) does."
-        )
-    return X
-
-
-def check_batch(model, X, y, X_name="X", y_name="y"):
-    """Model input and class indices as Tensors of their own."""
-    X, y = check_features(X, X_name), np.array(y)
-    with torch.no_grad(), evaluation_mode(model):
-        logits = logits_of(model, X[:1])
-    if logits.dim() != 2 or logits.shape[1] < 2:
-        raise ValueError(
-            f"The model returned logits of shape {tuple(logits.shape)} for one row; it "
-            "has to return one logit per class, shape (n, n_classes), two for binary."
-        )
-    n_classes = logits.shape[1]
-    allowed = (
-        f"{len(X)} class indices, integers from 0 to {n_classes - 1}, such as "
-        "np.searchsorted(clf.classes_, labels)"
-    )
-    if y.shape != (len(X),) or y.dtype.kind not in "iu":
-        raise wrong(y_name, allowed, f"{y.dtype} of shape {y.shape}")
-    if y.min() < 0 or y.max() >= n_classes:
-        raise wrong(y_name, allowed, f"{y.min()} to {y.max()}")
-    return X, torch.from_numpy(y.astype(np.int64))
-
-
-def check_constraints(constraints, X):
-    """Check that constraints are those of the model input."""
-    if constraints is None:
-        return
-    shape = tuple(X.shape[1:])
-    allowed = f"None or Constraints of shape {shape}, such as clf.constraints_"
-    if not isinstance(constraints, Constraints):
-        raise wrong("constraints", allowed, constraints)
-    if tuple(constraints.lower.shape) != shape:
-        raise wrong("constraints", allowed, tuple(constraints.lower.shape))
