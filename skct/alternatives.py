@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import gmean
 
 __all__ = ["choose", "thin_out", "tilts"]
 
 CANDIDATES = 4  # per alternative asked for
 SPREAD = 2.0  # log standard deviation of the tilts
+LEAST = 0.3  # least weight: no step is more than some three times as long
 SAME = 0.05  # share of the cost within which two answers count as one
 
 
@@ -23,7 +25,8 @@ def tilts(n_alternatives, n_columns):
     rng = np.random.default_rng(0)
     n_candidates = CANDIDATES * n_alternatives
     lines = np.exp(SPREAD * rng.standard_normal((n_candidates - 1, n_columns)))
-    lines /= lines.min(axis=1, keepdims=True)  # no longer steps than the plain search
+    lines = lines / gmean(lines, axis=1, keepdims=True)
+    lines = lines.clip(min=LEAST)
     return np.concatenate([np.ones((1, n_columns)), lines])
 
 
