@@ -94,7 +94,7 @@ class RobustAccuracyDisplay(BaseDisplay):
             Passed to the attack, such as ``random_state=0`` to `pgd`.
         """
         tables, y = [], np.asarray(y)
-        for kind in attack if isinstance(attack, list) else [attack]:
+        for kind in attack if isinstance(attack, (list, tuple)) else [attack]:
             options |= {"epsilons": epsilons, "attack": kind}
             scores = {}
             for name, estimator in estimators.items():

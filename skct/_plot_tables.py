@@ -38,6 +38,10 @@ class RecourseDisplay(BaseDisplay):
     def __init__(self, explanation, *, max_rows=20):
         if not len(explanation):
             raise ValueError("The explanation holds no row that could be drawn.")
+        if max_rows < 1:
+            raise ValueError(
+                f"The 'max_rows' parameter must be an integer >= 1. Got {max_rows!r}."
+            )
         self.explanation = explanation[:max_rows]
 
     @classmethod

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gmean
 
+from .explanation import free_name
+
 __all__ = ["choose", "thin_out", "tilts"]
 
 CANDIDATES = 4  # per alternative asked for
@@ -54,22 +56,24 @@ def choose(distance, cost, valid, n_alternatives):
     """
     everyone = np.arange(len(cost))
     scale = np.where(cost[:, :1] > 0, cost[:, :1], 1.0)
-    quality = np.where(valid, np.exp(-cost / (2 * scale)), 1e-12)
-    first = np.where(valid[:, 0], 0, quality.argmax(1))
+    quality = np.exp(-cost / (2 * scale))
+    first = np.where(valid[:, 0], 0, np.where(valid, -cost, -np.inf).argmax(1))
     kernel = quality[:, :, None] * quality[:, None, :]
     kernel = kernel * np.exp(-distance / scale[:, :, None])
-    gain = quality**2  # by how much a candidate multiplies the determinant
+    gain = quality**2  # by how much a candidate multiplies the determinant, at most 1
+    taken = np.zeros(cost.shape, dtype=bool)
     factors = np.zeros((len(cost), n_alternatives, cost.shape[1]))
     chosen = np.empty((len(cost), n_alternatives), dtype=int)
     for k in range(n_alternatives):
-        best = gain.argmax(1) if k else first
-        chosen[:, k] = best
+        best = np.where(taken, -np.inf, gain + 2 * valid).argmax(1) if k else first
+        chosen[:, k], taken[everyone, best] = best, True
         known = factors[everyone, :k, best]
         left = kernel[everyone, best] - np.einsum("nk,nkc->nc", known, factors[:, :k])
-        pivot = np.sqrt(np.maximum(gain[everyone, best], 1e-300))
-        factors[:, k] = left / pivot[:, None]
+        pivot, own = gain[everyone, best], quality[everyone, best] ** 2
+        new = pivot > 1e-12 * own  # a repetition adds no direction
+        step = left / np.sqrt(np.where(new, pivot, 1.0))[:, None]
+        factors[:, k] = np.where(new[:, None], step, 0.0)
         gain = np.maximum(gain - factors[:, k] ** 2, 0.0)
-        gain[everyone[:, None], chosen[:, : k + 1]] = -1.0
     return chosen
 
 
@@ -118,9 +122,8 @@ def numbered(table, alternative):
     if not hasattr(table, "iloc"):
         return table
     levels = [table.index.get_level_values(k) for k in range(table.index.nlevels)]
-    names = [*table.index.names, "alternative"]
-    if names == [None, "alternative"]:
-        names[0] = "row"
+    names = ["row" if table.index.names == [None] else n for n in table.index.names]
+    names.append(free_name("alternative", [*names, *table.columns]))
     return table.set_axis(
         pd.MultiIndex.from_arrays([*levels, alternative], names=names)
     )

@@ -419,7 +419,10 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             net.look_at(encoded, codes)
             if not net.initialized_:
                 net.initialize()
+            else:
+                net.earlier_rows_ = state["_reference"]
             net.train_epochs(encoded, codes, epochs)
+        vars(net).pop("earlier_rows_", None)
         vars(self).update(
             state,
             module_=net.logit_module(),

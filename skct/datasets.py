@@ -344,7 +344,12 @@ def bunch(table, source, return_X_y, as_frame):
     if as_frame:
         frame = pd.concat([data, target], axis=1)
     else:
-        mutability = {data.columns.get_loc(c): way for c, way in mutability.items()}
+        # Arrays know no order of categories: one-way words would be refused.
+        mutability = {
+            data.columns.get_loc(c): way
+            for c, way in mutability.items()
+            if way == "none" or data[c].dtype != "category"
+        }
     X, y = (data, target) if as_frame else (data.to_numpy(), target.to_numpy())
     if return_X_y:
         return X, y

@@ -332,7 +332,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             if not classifier.net_.is_plain:
                 return generator
         if reference is not None:
-            seed_generator(generator, draw_seed(self.random_state))
+            seed = self.random_state
+            if seed is None and classifier is not None:
+                seed = classifier.seed_
+            seed_generator(generator, draw_seed(seed))
             rows, codes = (torch.from_numpy(part) for part in reference)
             device = module_device(module)
             generator.fit(rows.to(device), codes.to(device))
@@ -369,7 +372,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             One label for all rows, or one per row; None: the constructor's.
         n_alternatives : int, default=1
             Answers per row, valid and cheap ones that differ most from each other. The
-            first is the answer that one would get alone.
+            first is the answer that one would get alone, if that is valid.
 
         Returns
         -------
@@ -536,17 +539,8 @@ def target_codes(target, n, classes):
 def warn_about(explanation, generator):
     """Count rows that needed no change, lack an answer or lack different ones."""
     if explanation.alternative is not None:
-        n_same = int((explanation.valid & (explanation.reason != "")).sum())
-        firsts = explanation[explanation.alternative == 0]
-        if n_same:
-            warnings.warn(
-                f"{n_same} of {len(explanation)} alternatives hardly differ from an "
-                "earlier one of their row; see `reason`. Ask for fewer, or loosen "
-                "mutability or domain.",
-                SearchWarning,
-                stacklevel=3,
-            )
-        explanation = firsts
+        warn_about_alternatives(explanation)
+        explanation = explanation[explanation.alternative == 0]
     n = len(explanation)
     n_done = int((explanation.predicted == explanation.target).sum())
     if n_done:
@@ -565,6 +559,23 @@ def warn_about(explanation, generator):
             SearchWarning,
             stacklevel=3,
         )
+
+
+def warn_about_alternatives(explanation):
+    """Count answers beside a valid first one that are not valid, or not new."""
+    n_each = int(explanation.alternative.max()) + 1 if len(explanation) else 1
+    answered = np.repeat(explanation.valid[::n_each], n_each)
+    lost = ~explanation.valid & answered
+    same = explanation.valid & (explanation.reason != "")
+    same = ("hardly differ from an earlier one of their row", same)
+    for what, rows in (("are not valid, though the first one is", lost), same):
+        if rows.any():
+            warnings.warn(
+                f"{rows.sum()} of {len(explanation)} alternatives {what}; see "
+                "`reason`. Ask for fewer, or loosen mutability or domain.",
+                SearchWarning,
+                stacklevel=4,
+            )
 
 
 def is_inherit(value):

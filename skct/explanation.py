@@ -103,9 +103,8 @@ class CounterfactualExplanation:
             name is taken by a column is called ``ce_...``.
         """
         frame = as_frame(self.counterfactual, self._index).copy()
-        taken = set(frame.columns)
         figures = {
-            f"ce_{name}" if name in taken else name: getattr(self, name)
+            free_name(name, frame.columns): getattr(self, name)
             for name in self._figures()
         }
         return pd.concat([frame, pd.DataFrame(figures, index=frame.index)], axis=1)
@@ -276,6 +275,14 @@ class CounterfactualExplanation:
         from .plotting import RecourseDisplay
 
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
+
+
+def free_name(name, taken):
+    """The name, with ``ce_`` in front as often as it takes to be new."""
+    taken = set(taken)
+    while name in taken:
+        name = f"ce_{name}"
+    return name
 
 
 def as_frame(table, row):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import metrics
 from ._random import draw_seed
-from ._validation import check_integer, check_option, check_real
+from ._validation import check_integer, check_option, check_real, parameter_error
 from .losses import energy
 from .vae import fit_vae
 
@@ -365,6 +365,9 @@ class REVISEGenerator(BaseGenerator):
             check_integer(self, "latent_dim", low=1)
         check_integer(self, "hidden_size", low=1)
         check_integer(self, "n_epochs", low=1)
+        if isinstance(self.random_state, str):
+            allowed = "an integer, a RandomState or None"
+            raise parameter_error(self, "random_state", allowed, self.random_state)
         return self
 
     def fit(self, X, y=None):
@@ -488,7 +491,10 @@ class GravitationalGenerator(BaseGenerator):
         return self
 
     def anchors(self, factual, target):
-        """Neighbours of each factual, of shape (n, n_neighbours, *features)."""
+        """Neighbours of each factual, of shape (n, n_neighbours, *features).
+
+        A factual whose target class has no row is its own neighbour.
+        """
         check_is_fitted(self, "rows_")
         rows = self.rows_.to(factual.device)
         owner = self.classes_of_rows_.to(factual.device)
@@ -497,18 +503,17 @@ class GravitationalGenerator(BaseGenerator):
         )
         for k in target.unique():
             theirs = (owner == k).nonzero()[:, 0]
-            if not len(theirs):
-                raise ValueError(
-                    f"GravitationalGenerator has seen no row of class {int(k)} in fit."
-                )
             mine = target == k
+            if not len(theirs):  # nothing pulls
+                nearest[mine] = len(rows) + mine.nonzero()
+                continue
             gap = torch.cdist(factual[mine].flatten(1), rows[theirs].flatten(1), p=1)
             size = min(self.n_neighbours, len(theirs))
             order = gap.topk(size, dim=1, largest=False).indices
             # A class with fewer rows counts them in turn.
             turn = torch.arange(self.n_neighbours, device=factual.device) % size
             nearest[mine] = theirs[order[:, turn]]
-        return rows[nearest]
+        return torch.cat([rows, factual])[nearest]
 
     def penalty(self, state):
         """L1 distances from the factual and from its neighbours, of shape (n,)."""

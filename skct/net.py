@@ -228,17 +228,46 @@ class CounterfactualNet(NeuralNetClassifier):
         super().on_train_begin(net, X=X, y=y, **kwargs)
         self.check_logits(X)
         params = self.get_params_for("generator")
-        self.generator_ = make_generator(self.generator).set_params(**params).check()
+        generator = make_generator(self.generator).set_params(**params).check()
         constraints = self.constraints or Constraints.unbounded(self.input_shape_)
         self.constraints_ = constraints.to(self.device)
         if self.is_plain:
+            self.generator_ = generator
             return
         if self.random_state is not None:
             self.seed_ = self.random_state
         elif not hasattr(self, "seed_"):
             self.seed_ = int(torch.randint(2**31 - 1, ()))
-        seed_generator(self.generator_, self.seed_)
-        self.generator_.fit(*self.training_data(self.get_dataset(X, y)))
+        self.fit_generator(
+            seed_generator(generator, self.seed_),
+            *self.training_data(self.get_dataset(X, y)),
+        )
+
+    def fit_generator(self, generator, X, y):
+        """Let a generator learn, unless the one of an earlier call knows all classes.
+
+        `earlier_rows_`, where the classifier has set it, are rows of earlier calls.
+        """
+        classes = set(y.unique().tolist())
+        known = getattr(self, "generator_", None)
+        if classes <= getattr(self, "generator_classes_", set()) and (
+            type(known) is type(generator)
+            and known.get_params() == generator.get_params()
+        ):
+            return
+        earlier = getattr(self, "earlier_rows_", None)
+        if earlier is not None:
+            more_X, more_y = (
+                torch.as_tensor(part, device=X.device) for part in earlier
+            )
+            X, y = torch.cat([X, more_X]), torch.cat([y, more_y])
+        self.generator_ = generator.fit(X, y)
+        self.generator_classes_ = set(y.unique().tolist())
+
+    def initialize(self):
+        """Start afresh: module, optimiser, and what the generator has learnt."""
+        self.generator_classes_ = set()
+        return super().initialize()
 
     def check_logits(self, X):
         """Raise a ValueError unless the module returns one logit per class."""

@@ -9,11 +9,12 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.metrics import get_scorer_names
+from sklearn.utils import column_or_1d
 
 from . import metrics
 from ._spec import resolve_position
 from ._table import get
-from ._validation import parameter_error, unknown_name
+from ._validation import check_integer, check_real, parameter_error, unknown_name
 from ._view import unwrap
 from .attribution import faithfulness, integrated_gradients, sensitivity
 from .classifier import CounterfactualTrainingClassifier
@@ -123,7 +124,8 @@ def counterfactual_scorer(
     own for a class that is missing there). Every row counts: one without a valid answer
     gets the largest distance between a row of X and a reference row of its target
     class, and at least the worst value of the valid answers; in the MMD its factual
-    stands in; shares count it as 0. So a model is never rewarded for having few valid
+    stands in, or a row of another class where the factual is of the target class
+    itself; shares count it as 0. So a model is never rewarded for having few valid
     answers, and no score is NaN.
 
     Parameters
@@ -147,7 +149,9 @@ def counterfactual_scorer(
         - "stability": mean share of models, retrained on bootstrap samples of the
           (X, y) passed, under which answers stay valid;
         - "neg_burden_gap", "burden_ratio": minus the difference between the mean costs
-          of the dearest and the cheapest group, and the smaller divided by the larger.
+          of the dearest and the cheapest group, and the smaller divided by the larger;
+          the share of rows without an answer adds as much of the largest cost to the
+          gap, and takes as much from the ratio.
     **options
         generator : str, BaseGenerator or None, default=None
             Search; None: as in `CounterfactualExplainer`. Name one where the grid goes
@@ -240,6 +244,13 @@ def check_scorer(scorer):
             )
     if not scorer.names or len(set(scorer.names)) < len(scorer.names):
         raise parameter_error(scorer, "names", "different names", scorer.names)
+    for name in ("epsilon", "noise"):
+        check_real(scorer, name, low=0)
+    for name in ("n_alternatives", "n_models"):
+        check_integer(scorer, name, low=1)
+    check_integer(scorer, "random_state", low=0)
+    if scorer.length_scale != "median":
+        check_real(scorer, "length_scale", low=0, open_low=True)
     if scorer.generator is not None:
         make_generator(scorer.generator).check()
 
@@ -254,7 +265,8 @@ class Fold:
                 "The scorer needs a CounterfactualTrainingClassifier, or a Pipeline "
                 f"that ends in one. Got {type(inner).__name__}."
             )
-        self.estimator, self.X, self.y, self.options = estimator, X, y, options
+        self.estimator, self.X, self.options = estimator, X, options
+        self.y = column_or_1d(y)
         self.seed = {"random_state": options.random_state}
 
     def score(self, name):
@@ -268,9 +280,13 @@ class Fold:
     @cached_property
     def explainer(self):
         """What searches."""
-        return CounterfactualExplainer(
+        explainer = CounterfactualExplainer(
             self.estimator, generator=self.options.generator, **self.seed
         )
+        kept_nothing = unwrap(self.estimator)[1]._reference is None
+        if self.options.generator is not None and kept_nothing:
+            explainer.fit(self.X, self.y)  # the generator may have to learn
+        return explainer
 
     @cached_property
     def answer(self):
@@ -367,16 +383,23 @@ class Fold:
 
     def neg_mmd(self):
         """Minus the MMD of each target class, averaged by its rows."""
-        invalid = ~self.answer.valid
-        after = self.coordinates(self.settled)
-        after[invalid] = self.coordinates(self.encoded)[invalid]
-        total = 0.0
+        after, total = self.coordinates(self.settled), 0.0
         for code in np.unique(self.target):
             rows = self.target == code
+            lost = np.flatnonzero(rows & ~self.answer.valid)
+            after[lost] = self.stand_ins(lost, code)
             pair = at_least_two(after[rows]), at_least_two(self.reference(code))
             value = metrics.mmd(*pair, length_scale=self.options.length_scale)
             total += rows.mean() * value
         return -total
+
+    def stand_ins(self, rows, code):
+        """Factuals, but none of the target class where there are others."""
+        other = np.flatnonzero(self.labels != code)
+        own = self.labels[rows] == code
+        if len(other):
+            rows = np.where(own, other[np.arange(len(rows)) % len(other)], rows)
+        return self.coordinates(self.encoded)[rows]
 
     def diversity(self):
         """Distance between alternatives; those that are not valid add nothing."""
@@ -438,7 +461,12 @@ class Fold:
         return (shares * self.answer.valid).mean()
 
     def stability(self):
-        """Share of retrained models under which answers stay valid."""
+        """Share of retrained models under which answers stay valid.
+
+        0 where the rows have one label only, since nothing can be retrained.
+        """
+        if len(np.unique(self.labels)) < 2:
+            return 0.0
         return stability(
             self.estimator,
             self.answer,
@@ -457,11 +485,12 @@ class Fold:
 
     def neg_burden_gap(self):
         """Minus the difference of the mean costs of the groups."""
-        return -self.burden().cost_gap
+        lack = 1 - self.answer.valid.mean()
+        return -(self.burden().cost_gap + lack * self.costs.max())
 
     def burden_ratio(self):
         """Smallest mean cost of a group, relative to the largest."""
-        return self.burden().cost_ratio
+        return self.burden().cost_ratio * self.answer.valid.mean()
 
 
 def farthest(a, b):

@@ -65,6 +65,29 @@ def test_candidates_without_validity_come_last():
     assert choose(distance, np.ones((1, 3)), valid, 1).tolist() == [[2]]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_valid_candidates_come_before_all_others_whatever_they_cost(seed):
+    rng = np.random.default_rng(seed)
+    places = rng.integers(3, size=(5, 10, 2)).astype(float)  # many repetitions
+    places[:, 5] = 1e3  # one dear candidate
+    distance = np.stack([cdist(p, p, "cityblock") for p in places])
+    price, valid = np.abs(places).sum(2) + 0.1, rng.random((5, 10)) < 0.5
+    chosen = choose(distance, price, valid, 8)
+    for row, picks in enumerate(chosen):
+        assert len(set(picks)) == 8
+        flags = valid[row, picks]
+        assert (flags == np.sort(flags)[::-1]).all()
+        assert flags.sum() == min(8, valid[row].sum())
+
+
+def test_names_that_are_taken_are_made_new(fitted, applicants):
+    X, _ = applicants
+    renamed = X[fitted.predict(X) == "denied"][:2].rename_axis("alternative")
+    frame = fitted.explain(renamed, "approved", n_alternatives=2).to_frame()
+    assert frame.index.names == ["alternative", "ce_alternative"]
+    assert len(frame.reset_index()) == 4
+
+
 def test_the_first_tilt_is_plain_and_none_takes_much_longer_steps():
     lines = tilts(3, 5)
     assert (lines[0] == 1).all()

@@ -244,7 +244,12 @@ def test_arrays(fetch, folder):
     np.testing.assert_array_equal(data.data, named.data.to_numpy())
     np.testing.assert_array_equal(data.target, named.target.to_numpy())
     names = {data.feature_names[p]: way for p, way in data.mutability.items()}
-    assert names == named.mutability
+    ordered = named.data.select_dtypes("category").columns  # no order in an array
+    assert names == {
+        column: way
+        for column, way in named.mutability.items()
+        if way == "none" or column not in ordered
+    }
 
 
 @pytest.mark.parametrize("fetch", BALANCED)

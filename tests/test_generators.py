@@ -1,5 +1,6 @@
 """Every generator through the same protocol, and the parts that are its own."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from conftest import quick
 from sklearn.base import clone
-from sklearn.datasets import make_moons
+from sklearn.datasets import load_iris, make_moons
 from sklearn.exceptions import NotFittedError
 
 from skct import (
@@ -434,8 +435,8 @@ def test_gravity_counts_the_rows_of_a_small_class_in_turn():
     generator = GravitationalGenerator(n_neighbours=5).fit(rows, classes)
     anchors = generator.anchors(torch.zeros(2, 1), torch.tensor([0, 1])).squeeze(2)
     assert anchors.tolist() == [[0.0, 1.0, 0.0, 1.0, 0.0], [9.0] * 5]
-    with pytest.raises(ValueError, match="has seen no row of class 2"):
-        generator.anchors(torch.zeros(1, 1), torch.tensor([2]))
+    alone = generator.anchors(torch.tensor([[7.0], [8.0]]), torch.tensor([0, 2]))
+    assert alone[1].squeeze(1).tolist() == [8.0] * 5
 
 
 def test_gravity_keeps_a_share_of_many_rows():
@@ -612,3 +613,47 @@ def test_a_third_party_generator_steers_the_search():
         for pull in (1.0, 0.0)
     )
     assert strong.counterfactual.norm() < 0.7 * weak.counterfactual.norm()
+
+
+# ------------------------------------------------------------------- going on training
+
+
+@pytest.mark.parametrize("name", ["gravitational", "revise"])
+def test_batches_without_a_class_do_not_make_a_generator_forget(name):
+    X, y = load_iris(return_X_y=True)
+    clf = quick(epochs=1, generator=name)
+    clf.set_params(**({"generator__n_epochs": 20} if name == "revise" else {}))
+    clf.partial_fit(X[:50], y[:50], classes=[0, 1, 2]).partial_fit(X, y)
+    after_all = clf.generator_
+    clf.partial_fit(X[:50], y[:50]).partial_fit(X[:1], y[:1])
+    assert clf.generator_ is after_all
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer = CounterfactualExplainer(clf, target=2).explain(X[:100])
+    assert len(answer) == 100
+    if name == "gravitational":
+        assert set(clf.generator_.classes_of_rows_.tolist()) == {0, 1, 2}
+
+
+def test_new_parameters_or_classes_make_it_learn_again():
+    X, y = load_iris(return_X_y=True)
+    clf = quick(epochs=1, generator="gravitational")
+    clf.partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    first = clf.generator_
+    clf.partial_fit(X[100:], y[100:])
+    assert clf.generator_ is not first
+    assert set(clf.generator_.classes_of_rows_.tolist()) == {0, 1, 2}
+    clf.set_params(generator__n_neighbours=3).partial_fit(X, y)
+    assert clf.generator_.n_neighbours == 3
+
+
+def test_an_explainer_with_an_open_seed_has_that_of_the_classifier():
+    X, y = make_moons(100, noise=0.1, random_state=0)
+    clf = quick(epochs=3).fit(X, y)
+    explainer = CounterfactualExplainer(
+        clf, generator=REVISEGenerator(n_epochs=2, max_iter=20)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first, second = (explainer.explain(X[:9]).counterfactual for _ in range(2))
+    np.testing.assert_array_equal(first, second)

@@ -11,6 +11,7 @@ from conftest import people, quick
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_diabetes
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -158,6 +159,24 @@ def test_a_model_without_answers_never_wins(clf, hopeless, blobs):
         assert bad[name] == 0
 
 
+def test_burden_and_mmd_do_not_reward_silence():
+    """Everybody equally without an answer is not fair, and not plausible."""
+    X, progression = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
+    y = (progression > progression.median()).to_numpy()
+    mute = ["none"] * X.shape[1]
+    names = ("neg_burden_gap", "burden_ratio", "neg_mmd")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        good = quick(epochs=20).fit(X, y)
+        silent = quick(epochs=20, mutability=mute).fit(X, y)
+        shuffled = np.random.default_rng(0).permutation(y)
+        ignorant = quick(epochs=3, mutability=mute).fit(X, shuffled)
+    best = scores(good, X, y, names, group="sex")
+    for other in (silent, ignorant):
+        worse = scores(other, X, y, names, group="sex")
+        assert all(worse[name] < best[name] for name in names)
+
+
 def test_an_invalid_row_counts_as_much_as_the_largest_distance(hopeless, blobs):
     X, y = blobs
     target = hopeless.predict(X)
@@ -192,6 +211,8 @@ def test_in_the_mmd_an_invalid_row_stands_where_it_is(hopeless, blobs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         target = hopeless.explain(X).target
+    apart = target != y  # where the factual is of the target class, another stands in
+    X, y, target = X[apart], y[apart], target[apart]
     expected = [(target == k).mean() * mmd(X[target == k], X[y == k]) for k in "abc"]
     got = get_scorer("neg_mmd")(hopeless, X, y)
     assert got == pytest.approx(-np.sum(expected), rel=1e-4)
@@ -226,6 +247,20 @@ def test_a_label_that_the_model_never_saw_is_wrong_but_no_error(clf, blobs):
     assert scores(clf, X, np.full(150, "z"), ("robust_accuracy",)) == {
         "robust_accuracy": 0.0
     }
+
+
+def test_stability_of_one_class_is_zero_and_columns_of_labels_are_fine(clf, blobs):
+    X, y = blobs
+    only = y == "a"
+    assert get_scorer("stability")(clf, X[only], y[only]) == 0
+    assert get_scorer("validity")(clf, X, y[:, None]) == 1
+
+
+def test_a_generator_learns_from_the_fold_where_the_model_kept_no_rows(blobs):
+    X, y = blobs
+    clf = quick(epochs=20, preprocessor=None, n_reference=0).fit(X, y)
+    scorer = counterfactual_scorer(("validity", "neg_cost"), generator="gravitational")
+    assert scorer(clf, X, y)["validity"] > 0.9
 
 
 def test_scoring_is_silent_about_what_the_score_says(hopeless, blobs):
@@ -394,6 +429,11 @@ def test_cross_val_score_takes_a_single_score():
         (("validity",), {"generators": "eccco"}, "Did you mean 'generator'"),
         (("validity",), {"generator": "wachter"}, "'generator' parameter"),
         (("burden_ratio",), {}, "pass group="),
+        (("robust_accuracy",), {"epsilon": -1}, "'epsilon' parameter"),
+        (("diversity",), {"n_alternatives": 0}, "'n_alternatives' parameter"),
+        (("stability",), {"n_models": 1.5}, "'n_models' parameter"),
+        (("neg_mmd",), {"length_scale": "mean"}, "'length_scale' parameter"),
+        (("neg_mmd",), {"random_state": "x"}, "'random_state' parameter"),
     ],
 )
 def test_wrong_names_and_options_are_named(names, options, message):
