@@ -1,0 +1,140 @@
+"""Cells of the reproduction: one trained and evaluated model each, one file each."""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from data import SETTINGS, load
+from protocol import accuracy, attention, recourse, robustness
+from reference import EPOCHS, LEARNING_RATE, VERSIONS, depends_on_version, train
+
+import skct
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+QUICK = {"epochs": 5, "lr": 0.01, "n_rows": 100, "n_rounds": 3}
+
+
+class Cell(NamedTuple):
+    """One model on one data set with one seed."""
+
+    data: str
+    seed: int
+    model: str
+    version: str  # "any" where the versions do not differ
+
+    def path(self, folder):
+        """File of the result."""
+        return Path(folder) / f"{'-'.join(map(str, self))}.json"
+
+
+def cells_of(data, seeds, models, versions=VERSIONS):
+    """All cells, seed by seed, so that an early stop leaves whole seeds."""
+    return [
+        Cell(name, seed, model, version)
+        for seed in range(seeds)
+        for name in data
+        for model in models
+        for version in versions_of(name, model, versions)
+    ]
+
+
+def versions_of(name, model, versions):
+    """Versions in which a model has to be trained."""
+    return versions if depends_on_version(model, SETTINGS[name]) else ("any",)
+
+
+def run_cell(cell, folder, quick=False):
+    """Train, evaluate, and write the result; the file appears when it is complete."""
+    torch.set_num_threads(1)  # the same result on any machine, with any --jobs
+    forget_peak()
+    result = evaluate_cell(cell, **(QUICK if quick else {}))
+    write_atomically(cell.path(folder), result | {"memory_mb": peak_megabytes()})
+    return cell, result["seconds"]["total"]
+
+
+def evaluate_cell(cell, epochs=EPOCHS, lr=LEARNING_RATE, n_rows=None, n_rounds=None):
+    """Result of one cell as plain lists and numbers."""
+    started = time.perf_counter()
+    task, settings = load(cell.data), SETTINGS[cell.data]
+    loaded = time.perf_counter()
+    who, length = (cell.model, cell.version, cell.seed), {"epochs": epochs, "lr": lr}
+    net, messages = train(task, settings, *who, **length)
+    trained = time.perf_counter()
+    scores = evaluate(cell.model, net.module_, task, n_rows, n_rounds)
+    ended = time.perf_counter()
+    return {
+        **cell._asdict(),
+        "settings": settings._asdict() | length,
+        **scores,
+        "history": history(net),
+        "warnings": messages,
+        "seconds": {
+            "load": loaded - started,
+            "train": trained - loaded,
+            "evaluate": ended - trained,
+            "total": ended - started,
+        },
+        "software": {"skct": skct.__version__, "torch": torch.__version__},
+    }
+
+
+def evaluate(model, module, task, n_rows=None, n_rounds=None):
+    """What the paper reports about this kind of model."""
+    size = {"n_rows": n_rows} if n_rows else {}
+    rounds = size | ({"n_rounds": n_rounds} if n_rounds else {})
+    free, bound = {"threshold": 0.95, "constrained": False}, {"threshold": 0.5}
+    scores = {"accuracy": accuracy(module, task)}
+    if model != "CT-constrained":
+        scores["free"] = recourse(module, task, **free, **size)
+        scores["robust"] = robustness(module, task, **size)
+    if model in ("BL", "CT-constrained"):
+        scores["bound"] = recourse(module, task, constrained=True, **bound, **size)
+        scores["sensitivity"] = attention(module, task, **rounds)
+    return scores
+
+
+def history(net):
+    """Columns of the training history, one value per epoch."""
+    names = ("epoch", "dur", "train_loss", "classification", "divergence")
+    names += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
+    rows = [{k: row.get(k) for k in names} for row in net.history]
+    return {
+        k: [row[k] for row in rows] for k in names if rows and rows[0][k] is not None
+    }
+
+
+# ---------------------------------------------------------------------- file and memory
+
+
+def write_atomically(path, result):
+    """Write JSON so that the file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(result, indent=1))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def forget_peak():
+    """Start the peak of memory anew where the system can (Linux)."""
+    try:
+        CLEAR.write_text("5")
+    except OSError:
+        return
+
+
+def peak_megabytes():
+    """Largest resident memory since `forget_peak`, else of the whole process."""
+    if STATUS.is_file():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
