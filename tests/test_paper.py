@@ -1,5 +1,6 @@
 """The reproduction of the paper in `examples/paper`, on a reduced case."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -108,6 +109,15 @@ def test_real_sets_have_the_rows_of_the_paper(name, shape, n_test, protected):
     assert (task.X_train <= task.upper + 1e-4).all()
 
 
+def test_evaluation_mixes_the_number_of_adult_into_its_category():
+    X = np.array([[0.3, 1.0, 0.0, -0.5], [0.3, 0.0, 1.0, 1.5]], dtype=np.float32)
+    task = data.Task(X, None, X, None, X[0], X[0], mixed=(1, 2, 3))
+    np.testing.assert_allclose(task.snap(X), [[0.3, 1, 0, 0], [0.3, 0, 0, 1]])
+    assert task._replace(mixed=()).snap(X) is X
+    table = small_table(5000).rename(columns={"a": "job_num"})
+    assert data.tabular(table, table["b"] > 0, "b", mixed="job").mixed == (0, 1, 2)
+
+
 # ----------------------------------------------------------------- reference semantics
 
 
@@ -208,7 +218,7 @@ def test_attention_to_protected_columns():
 
 def stub(cell, folder, quick=False):
     """A cell that is finished at once."""
-    cells.write_atomically(cell.path(folder), {**cell._asdict()})
+    cells.write_atomically(cell.path(folder), json.dumps(cell._asdict()).encode())
     return cell, 0.0
 
 
@@ -262,7 +272,7 @@ def test_an_error_ends_one_cell_only(tmp_path, monkeypatch, capsys):
 def test_a_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "cell.json"
     with pytest.raises(TypeError):
-        cells.write_atomically(path, {"a": object()})
+        cells.write_atomically(path, "not bytes")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -292,6 +302,16 @@ def test_reduced_case_is_complete(finished):
         assert cell["memory_mb"] > 50
         assert cell["seconds"]["train"] > 0
         assert len(cell["history"]["epoch"]) == cell["settings"]["epochs"]
+
+
+def test_weights_are_kept(finished):
+    cell = cells.Cell("Circ", 0, "CT", "V2")
+    task = data.load("Circ")
+    module = cell.module(finished.folder, task)
+    (written,) = [
+        c for c in finished.cells if c["data"] == "Circ" and c["model"] == "CT"
+    ]
+    assert protocol.accuracy(module, task) == written["accuracy"]
 
 
 def change(finished, name, model, score):
@@ -356,7 +376,8 @@ def test_significance_is_over_seeds(tmp_path):
         for model, ip in (("CT", ours), ("BL", base)):
             cell = cells.Cell("LS", seed, model, "any")
             scores = {"free": {"ip": ip}, "history": {}}
-            cells.write_atomically(cell.path(tmp_path), cell._asdict() | scores)
+            content = json.dumps(cell._asdict() | scores).encode()
+            cells.write_atomically(cell.path(tmp_path), content)
     found = results.Results(tmp_path)
     assert found.p_value("LS", "CT", "V2", "free ip") < 0.05
     assert found.reduction("LS", "CT", "V2", "free ip")[0] == 50.0

@@ -10,12 +10,15 @@ from typing import NamedTuple
 
 import torch
 from data import SETTINGS, load
+from models import build, depends_on_version, train
 from protocol import accuracy, attention, recourse, robustness
-from reference import EPOCHS, LEARNING_RATE, VERSIONS, depends_on_version, train
+from reference import EPOCHS, LEARNING_RATE, VERSIONS
+from safetensors.torch import load_file, save
 
 import skct
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+WEIGHTS = ".safetensors"
 QUICK = {"epochs": 5, "lr": 0.01, "n_rows": 100, "n_rounds": 3}
 
 
@@ -28,8 +31,15 @@ class Cell(NamedTuple):
     version: str  # "any" where the versions do not differ
 
     def path(self, folder):
-        """File of the result."""
+        """File of the result; the weights lie beside it, as ".safetensors"."""
         return Path(folder) / f"{'-'.join(map(str, self))}.json"
+
+    def module(self, folder, task):
+        """Trained module, in eval mode, as `run_cell` wrote it."""
+        n_classes = int(task.y_train.max()) + 1
+        module = build(self.model, task.X_train.shape[1], n_classes)
+        module.load_state_dict(load_file(self.path(folder).with_suffix(WEIGHTS)))
+        return module.eval()
 
 
 def cells_of(data, seeds, models, versions=VERSIONS):
@@ -49,29 +59,38 @@ def versions_of(name, model, versions):
 
 
 def run_cell(cell, folder, quick=False):
-    """Train, evaluate, and write the result; the file appears when it is complete."""
+    """Train, evaluate, and write weights and result; each file is whole or not there.
+
+    A cell is finished when its result is there, which is written last.
+    """
     torch.set_num_threads(1)  # the same result on any machine, with any --jobs
     forget_peak()
-    result = evaluate_cell(cell, **(QUICK if quick else {}))
-    write_atomically(cell.path(folder), result | {"memory_mb": peak_megabytes()})
+    result, module = evaluate_cell(cell, **(QUICK if quick else {}))
+    result["memory_mb"] = peak_megabytes()
+    path = cell.path(folder)
+    write_atomically(path.with_suffix(WEIGHTS), save(module.state_dict()))
+    write_atomically(path, json.dumps(result, indent=1).encode())
     return cell, result["seconds"]["total"]
 
 
 def evaluate_cell(cell, epochs=EPOCHS, lr=LEARNING_RATE, n_rows=None, n_rounds=None):
-    """Result of one cell as plain lists and numbers."""
-    started = time.perf_counter()
+    """Result of one cell as plain lists and numbers, and the trained module.
+
+    Seconds are those of the processor, which other jobs hardly change.
+    """
+    started = time.process_time()
     task, settings = load(cell.data), SETTINGS[cell.data]
-    loaded = time.perf_counter()
+    loaded = time.process_time()
     who, length = (cell.model, cell.version, cell.seed), {"epochs": epochs, "lr": lr}
-    net, messages = train(task, settings, *who, **length)
-    trained = time.perf_counter()
-    scores = evaluate(cell.model, net.module_, task, n_rows, n_rounds)
-    ended = time.perf_counter()
-    return {
+    module, history, messages = train(task, settings, *who, **length)
+    trained = time.process_time()
+    scores = evaluate(cell.model, module, task, n_rows, n_rounds)
+    ended = time.process_time()
+    result = {
         **cell._asdict(),
         "settings": settings._asdict() | length,
         **scores,
-        "history": history(net),
+        "history": history,
         "warnings": messages,
         "seconds": {
             "load": loaded - started,
@@ -81,6 +100,7 @@ def evaluate_cell(cell, epochs=EPOCHS, lr=LEARNING_RATE, n_rows=None, n_rounds=N
         },
         "software": {"skct": skct.__version__, "torch": torch.__version__},
     }
+    return result, module
 
 
 def evaluate(model, module, task, n_rows=None, n_rounds=None):
@@ -98,25 +118,15 @@ def evaluate(model, module, task, n_rows=None, n_rounds=None):
     return scores
 
 
-def history(net):
-    """Columns of the training history, one value per epoch."""
-    names = ("epoch", "dur", "train_loss", "classification", "divergence")
-    names += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
-    rows = [{k: row.get(k) for k in names} for row in net.history]
-    return {
-        k: [row[k] for row in rows] for k in names if rows and rows[0][k] is not None
-    }
-
-
 # ---------------------------------------------------------------------- file and memory
 
 
-def write_atomically(path, result):
-    """Write JSON so that the file is whole or not there."""
+def write_atomically(path, content):
+    """Write bytes so that the file is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(result, indent=1))
+        part.write_bytes(content)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

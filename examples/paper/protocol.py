@@ -61,7 +61,8 @@ def recourse(module, task, *, threshold, constrained, n_rows=N_ROWS, seed=0):
         Means over the energy weights, and under "by_weight" those of each.
     """
     rows, target = draw_factuals(module, task, n_rows, np.random.default_rng(seed))
-    fixed = (*task.one_hot, *(task.protected if constrained else ()))
+    fixed = (*task.one_hot, *task.mixed, *(task.protected if constrained else ()))
+    start = torch.as_tensor(task.snap(task.X_test[rows]))
     by_weight = []
     for weight in ENERGY_WEIGHTS:
         generator = ECCCoGenerator(
@@ -72,7 +73,7 @@ def recourse(module, task, *, threshold, constrained, n_rows=N_ROWS, seed=0):
         )
         found = search(
             module,
-            torch.as_tensor(task.X_test[rows]),
+            start,
             torch.as_tensor(target),
             generator,
             task.constraints(fixed),

@@ -20,11 +20,18 @@ import warnings
 
 import torch
 
-from skct import MLP, CounterfactualNet, ECCCoGenerator
+from skct import (
+    MLP,
+    CounterfactualNet,
+    ECCCoGenerator,
+    GenericGenerator,
+    REVISEGenerator,
+)
 from skct.exceptions import DivergenceWarning
 
 VERSIONS = ("V1", "V2")
 MODELS = ("BL", "CT", "AR", "CD", "CT-constrained")
+GENERATORS = {"CT-Generic": GenericGenerator, "CT-REVISE": REVISEGenerator}
 EPOCHS, LEARNING_RATE = 100, 1e-3
 
 
@@ -84,6 +91,7 @@ def weights(model, settings):
         "AR": (0.0, adv, 0.0),
         "CD": (div, 0.0, reg),
         "CT-constrained": (div, settings.bound_adv, settings.bound_reg),
+        **dict.fromkeys(GENERATORS, (div, adv, reg)),
     }[model]
     return {"lambda_div": div, "lambda_adv": adv, "lambda_reg": reg}
 
@@ -108,12 +116,13 @@ def train(task, settings, model, version, seed, *, epochs=EPOCHS, lr=LEARNING_RA
         If Ctrl-C ended the training, which skorch would pass over in silence.
     """
     protected = task.protected if model == "CT-constrained" else ()
+    generator = GENERATORS.get(model, ECCCoGenerator)
     net = ReferenceNet(
         version=version,
         batch_size=settings.batch_size,
         max_epochs=epochs,
         lr=lr,
-        generator=ECCCoGenerator(threshold=settings.threshold),
+        generator=generator(threshold=settings.threshold),
         constraints=task.constraints(protected),
         n_counterfactuals=settings.n_counterfactuals,
         **weights(model, settings),

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from cells import cells_of, run_cell
 from data import NAMES
-from reference import MODELS, VERSIONS
+from models import MODELS, PAPER
+from reference import VERSIONS
 
 
 def run_all(cells, folder, *, quick=False, jobs=1):
@@ -74,7 +75,7 @@ def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", default=["all"], choices=["all", *NAMES])
     parser.add_argument("--seeds", type=int, default=5, help="training seeds")
-    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--models", nargs="+", default=PAPER, choices=MODELS)
     parser.add_argument("--versions", nargs="+", default=VERSIONS, choices=VERSIONS)
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--jobs", type=int, default=1, help="processes")
