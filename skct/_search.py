@@ -7,13 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .generators import SearchState
+from ._gradient import forward_of
+from .generators import SearchState, has_gradient
 
 __all__ = ["SearchResult", "evaluation_mode", "search", "trace"]
 
 # Matrix kernels round differently below some 32 rows: smaller batches are padded, so
 # that a row gets the same answer alone and in company.
 MIN_ROWS = 64
+
+# Blocks of rows with so many numbers stay in the cache of a CPU core.
+BLOCK = 2**17
 
 PER_ROW = (
     "rows",
@@ -25,6 +29,7 @@ PER_ROW = (
     "weights",
     "z",
     "hard",
+    "inside",
     "moving",
 )
 
@@ -122,15 +127,37 @@ def search(
         return SearchResult(factual, factual, target, empty.bool(), empty)
     if weights is not None:
         weights = weights.expand_as(factual)
+    columns = [blocks(column, factual) for column in (factual, target, weights)]
+    with evaluation_mode(model), torch.enable_grad():
+        found = [
+            search_block(model, *block, generator, constraints, epsilon)
+            for block in zip(*columns, strict=True)
+        ]
+    return (
+        found[0]
+        if len(found) == 1
+        else SearchResult(*map(torch.cat, zip(*found, strict=True)))
+    )
+
+
+def blocks(values, like):
+    """Split rows so that a block of `like` fits a cache; an accelerator has one."""
+    n_blocks = 1
+    if like.device.type == "cpu":
+        n_blocks = max(1, round(len(like) * max(like[0].numel(), 64) / BLOCK))
+    return [None] * n_blocks if values is None else values.tensor_split(n_blocks)
+
+
+def search_block(model, factual, target, weights, generator, constraints, epsilon):
+    """`search` of rows that are held in memory together."""
+    n = len(factual)
     if n < MIN_ROWS:
         factual, target, weights = (pad(t) for t in (factual, target, weights))
-    with evaluation_mode(model), torch.enable_grad():
-        path = Path(model, factual, target, generator, constraints, epsilon, weights)
-        for step in range(1, generator.max_iter + 1):
-            if not path.advance(step):
-                break
-        result = path.result()
-    return SearchResult(*(values[:n] for values in result))
+    path = Path(model, factual, target, generator, constraints, epsilon, weights)
+    for step in range(1, generator.max_iter + 1):
+        if not path.advance(step):
+            break
+    return SearchResult(*(values[:n] for values in path.result()))
 
 
 def pad(values):
@@ -157,11 +184,11 @@ def trace(model, factual, target, generator, constraints):
     """
     with evaluation_mode(model), torch.enable_grad():
         path = Path(model, factual, target, generator, constraints)
-        states = [path.counterfactual.clone()]
+        states = [path.present()]
         for step in range(1, generator.max_iter + 1):
             if not path.advance(step):
                 break
-            states.append(path.counterfactual.clone())
+            states.append(path.present())
     return torch.stack(states)
 
 
@@ -179,48 +206,73 @@ class Path:
         weights=None,
     ):
         self.model, self.generator, self.constraints = model, generator, constraints
+        self.forward = forward_of(model)
+        self.look = self.look_closely if has_gradient(generator) else self.look_anyhow
         self.epsilon, self.weights = epsilon, weights
-        self.all_factual, self.all_target = factual.detach(), target
-        self.counterfactual = self.all_factual.clone()
-        self.nascent = self.all_factual.clone()
+        self.all_target = target
+        self.counterfactual = factual.detach().clone()
+        self.nascent = self.counterfactual.clone()
         self.n_iter = torch.zeros_like(target)
+        self.n_steps = 0
         # One entry per row that is still searched; `compact` thins them out.
         self.rows = torch.arange(len(factual), device=factual.device)
-        self.factual, self.target = self.all_factual, target
+        self.factual, self.target = factual.detach(), target
         self.low, self.high = constraints.bounds(self.factual)
         self.anchors = generator.anchors(self.factual, target)
         self.z = generator.encode(self.factual).detach()  # relaxed or latent state
         self.hard = self.factual  # what the model sees of it
+        self.inside = torch.ones_like(target, dtype=torch.bool)  # the epsilon ball
         self.moving = torch.ones_like(target, dtype=torch.bool)
 
     def advance(self, step):
         """Take one step with every row that is not mature; False when none is left."""
-        z = self.z.detach().requires_grad_()  # a leaf of its own, `hard` may be z
-        x = self.decode(z)
-        logits = self.model(self.hard + (x - x.detach()))  # straight through
-        reached = self.probability(logits.detach(), self.target)
-        self.moving = self.moving & ~(reached >= self.generator.threshold)
+        probability, gradient = self.look(step)
+        reached = probability.gather(1, self.target[:, None]).squeeze(1)
+        self.settle(self.moving & (reached >= self.generator.threshold))
         if not self.moving.any():
             return False
-        moved = z.detach() - self.generator.step_size * self.gradient(
-            z, x, logits, step
-        )
-        if not self.generator.latent:
-            moved = moved.clamp(self.low, self.high)
-        self.z = torch.where(expand(self.moving, moved), moved, z.detach())
-        self.record(step)
+        self.move(gradient())
+        self.n_steps = step
         self.compact()
         return True
 
-    def decode(self, z):
-        """State in model-input space, inside the box but relaxed."""
-        if not self.generator.latent:
-            return z
-        return self.generator.decode(z).clamp(self.low, self.high)
+    # ------------------------------------------------------------------ the gradient
 
-    def gradient(self, z, x, logits, step):
-        """Gradient of class loss plus penalty; what is not finite counts as 0."""
-        state = SearchState(
+    def look_closely(self, step):
+        """Probabilities, and a function that returns the gradient of the objective.
+
+        Both the class loss and the penalty are differentiated by hand.
+        """
+        logits, pull_back = self.forward(self.hard)
+        probability = logits.softmax(1)
+
+        def gradient():
+            state = self.state(self.z, logits, step)
+            at_input, at_logits = self.generator.penalty_gradient(state)
+            loss = probability.scatter_add(
+                1, self.target[:, None], -torch.ones_like(logits[:, :1])
+            )
+            total = pull_back(loss if at_logits is None else loss.add_(at_logits))
+            return self.tame(total if at_input is None else total.add_(at_input))
+
+        return probability, gradient
+
+    def look_anyhow(self, step):
+        """As `look_closely`, differentiated automatically: any penalty, any code."""
+        z = self.z.detach().requires_grad_()  # a leaf of its own, `hard` may be z
+        x = self.decode(z)
+        logits = self.model(self.hard + (x - x.detach()))  # straight through
+
+        def gradient():
+            objective = cross_entropy(logits, self.target, reduction="none")
+            objective = objective + self.generator.penalty(self.state(x, logits, step))
+            return self.tame(torch.autograd.grad(objective.sum(), z)[0])
+
+        return logits.detach().softmax(1), gradient
+
+    def state(self, x, logits, step):
+        """What a penalty may look at."""
+        return SearchState(
             x,
             self.factual,
             logits,
@@ -230,34 +282,59 @@ class Path:
             self.weights,
             self.anchors,
         )
-        objective = cross_entropy(logits, self.target, reduction="none")
-        objective = objective + self.generator.penalty(state)
-        (gradient,) = torch.autograd.grad(objective.sum(), z)
+
+    def tame(self, gradient):
+        """Shorter along dear features, balanced in groups; not finite counts as 0."""
         if self.weights is not None and not self.generator.latent:
             gradient = gradient / self.weights.clamp(min=1e-6)
-        gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        gradient = gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
         if self.generator.latent:
             return gradient
         return self.constraints.balance(gradient, self.low, self.high)
 
-    def record(self, step):
-        """Write down where the moving rows are now."""
+    # ------------------------------------------------------------------ the movement
+
+    def move(self, gradient):
+        """Step against the gradient, and see which rows leave the epsilon ball.
+
+        Rows that have settled move along until `compact`; nobody looks at them.
+        """
+        previous, z = self.hard, gradient.mul_(-self.generator.step_size).add_(self.z)
+        if not self.generator.latent:
+            z = z.clamp_(self.low, self.high)
+        self.z = z
         with torch.no_grad():
             self.hard = self.constraints.discretize(
-                self.decode(self.z), self.factual, (self.low, self.high)
+                self.decode(z), self.factual, (self.low, self.high)
             )
-        rows, hard = self.rows[self.moving], self.hard[self.moving]
-        self.counterfactual[rows] = hard
-        self.n_iter[rows] = step
         if self.epsilon is not None:
-            change = (hard - self.factual[self.moving]).abs().flatten(1).amax(1)
+            change = (self.hard - self.factual).abs_().flatten(1).amax(1)
             inside = change <= self.epsilon
-            self.nascent[rows[inside]] = hard[inside]
+            left = self.inside & self.moving & ~inside
+            self.nascent[self.rows[left]] = previous[left]
+            self.inside = inside
+
+    def decode(self, z):
+        """State in model-input space, inside the box but relaxed."""
+        if not self.generator.latent:
+            return z
+        return self.generator.decode(z).clamp(self.low, self.high)
+
+    def settle(self, done):
+        """Write down where rows are that move no further."""
+        if not done.any():
+            return
+        rows, near = self.rows[done], done & self.inside
+        self.counterfactual[rows] = self.hard[done]
+        self.n_iter[rows] = self.n_steps
+        if self.epsilon is not None:
+            self.nascent[self.rows[near]] = self.hard[near]
+        self.moving = self.moving & ~done
 
     def compact(self):
-        """Drop settled rows once they are the majority."""
+        """Drop settled rows once they are a quarter."""
         n_moving = int(self.moving.sum())
-        if len(self.rows) <= MIN_ROWS or 2 * n_moving > len(self.rows):
+        if len(self.rows) <= MIN_ROWS or 4 * n_moving > 3 * len(self.rows):
             return
         keep = self.moving.nonzero().squeeze(1)
         if len(keep) < MIN_ROWS:  # settled rows fill up, so that kernels stay the same
@@ -267,20 +344,25 @@ class Path:
             value = getattr(self, name)
             setattr(self, name, None if value is None else value[keep])
 
+    def present(self):
+        """Where all rows are now."""
+        state = self.counterfactual.clone()
+        state[self.rows[self.moving]] = self.hard[self.moving]
+        return state
+
     def result(self):
         """Judge every row on the state that is returned."""
+        self.settle(self.moving)
         with torch.no_grad():
-            logits = self.model(self.counterfactual)
-            probability = self.probability(logits, self.all_target)
-        mature = probability >= self.generator.threshold
+            probability = self.model(self.counterfactual).softmax(1)
+        reached = probability.gather(1, self.all_target[:, None]).squeeze(1)
         return SearchResult(
-            self.counterfactual, self.nascent, self.all_target, mature, self.n_iter
+            self.counterfactual,
+            self.nascent,
+            self.all_target,
+            reached >= self.generator.threshold,
+            self.n_iter,
         )
-
-    @staticmethod
-    def probability(logits, target):
-        """Softmax probability of the target."""
-        return logits.softmax(1).gather(1, target[:, None]).squeeze(1)
 
 
 def expand(mask, like):

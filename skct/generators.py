@@ -19,6 +19,7 @@ __all__ = [
     "GenericGenerator",
     "GravitationalGenerator",
     "REVISEGenerator",
+    "has_gradient",
     "make_generator",
     "seed_generator",
 ]
@@ -51,6 +52,14 @@ def distance(state, scale=None):
     if scale is not None:
         change = change * scale
     return change.flatten(1).sum(1)
+
+
+def distance_gradient(state, scale=None):
+    """Gradient of `distance` at the state, in its shape."""
+    gradient = (state.x - state.factual).sign_()
+    if state.weights is not None:
+        gradient = gradient.mul_(state.weights)
+    return gradient if scale is None else gradient.mul_(scale)
 
 
 class BaseGenerator(BaseEstimator):
@@ -150,6 +159,25 @@ class BaseGenerator(BaseEstimator):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `penalty`.")
 
+    def penalty_gradient(self, state):
+        """Gradient of `penalty`, for speed; without it the search differentiates.
+
+        A class that overrides `penalty` alone is differentiated automatically, whatever
+        its parents define here.
+
+        Parameters
+        ----------
+        state : SearchState
+
+        Returns
+        -------
+        at_input : Tensor of shape (n, *features) or None
+            Gradient with respect to ``state.x``, a new tensor; None: zero.
+        at_logits : Tensor of shape (n, n_classes) or None
+            Gradient with respect to ``state.logits``; None: zero.
+        """
+        raise NotImplementedError
+
 
 class GenericGenerator(BaseGenerator):
     """Closest counterfactuals: class loss plus L1 distance, after Wachter et al. [1]_.
@@ -208,11 +236,21 @@ class GenericGenerator(BaseGenerator):
 
     def penalty(self, state):
         """L1 distance from the factual, of shape (n,)."""
-        scale = None
-        if self.distance == "mad":
-            check_is_fitted(self, "scale_")
-            scale = self.scale_.to(state.x.device)
-        return self.lambda_cost * distance(state, scale)
+        return self.lambda_cost * distance(state, self.scale(state))
+
+    def penalty_gradient(self, state):
+        """Gradient of `penalty`: signs at the input, nothing at the logits."""
+        if not self.lambda_cost:
+            return None, None
+        gradient = distance_gradient(state, self.scale(state))
+        return gradient.mul_(self.lambda_cost), None
+
+    def scale(self, state):
+        """Factor of each feature's distance; None where all count alike."""
+        if self.distance == "l1":
+            return None
+        check_is_fitted(self, "scale_")
+        return self.scale_.to(state.x.device)
 
 
 class ECCCoGenerator(BaseGenerator):
@@ -274,6 +312,26 @@ class ECCCoGenerator(BaseGenerator):
         return self.lambda_cost * distance(state) + weight * (
             value + 1e-3 * value.square()
         )
+
+    def penalty_gradient(self, state):
+        """Gradient of `penalty`: signs at the input, the energy at the target logit."""
+        weight = self.lambda_energy * energy_schedule(state.step, state.max_iter)
+        target = state.target[:, None]
+        slope = weight * (2e-3 * state.logits.gather(1, target) - 1)
+        at_logits = torch.zeros_like(state.logits).scatter_(1, target, slope)
+        if not self.lambda_cost:
+            return None, at_logits
+        return distance_gradient(state).mul_(self.lambda_cost), at_logits
+
+
+def has_gradient(generator):
+    """Whether the class of a generator differentiates the penalty that it defines."""
+    for owner in type(generator).__mro__:
+        if "penalty_gradient" in vars(owner):
+            return owner is not BaseGenerator and not generator.latent
+        if "penalty" in vars(owner):
+            return False
+    return False
 
 
 def energy_schedule(step, max_iter):

@@ -435,7 +435,7 @@ class CounterfactualNet(NeuralNetClassifier):
         target = draw_targets(predicted, y, rng)
         with evaluation_mode(self.module_):
             result = search(
-                self.logits,
+                self.searched_model(),
                 factual,
                 target,
                 self.generator_,
@@ -453,6 +453,11 @@ class CounterfactualNet(NeuralNetClassifier):
             target,
             result.mature,
         )
+
+    def searched_model(self):
+        """The module itself, unless a subclass evaluates it in its own way."""
+        own = type(self).infer is not NeuralNetClassifier.infer
+        return self.logits if own else self.logit_module()
 
     def epoch_generator(self):
         """Random numbers of this epoch: a function of seed and epoch only."""

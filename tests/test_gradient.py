@@ -1,0 +1,134 @@
+"""The hand-written gradients of the search against automatic differentiation."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from skct import MLP, Constraints, ECCCoGenerator, GenericGenerator, search
+from skct._gradient import DenseForward, forward_of
+from skct.generators import SearchState, has_gradient
+
+
+def counted(module):
+    """A module that something listens to."""
+    module[0].register_forward_hook(lambda *args: None)
+    return module
+
+
+def squeezed(module):
+    """A stack with a layer that is not ReLU."""
+    return nn.Sequential(*module, nn.Tanh())
+
+
+@pytest.mark.parametrize("sizes", [(), (7,), (16, 8, 4)])
+@pytest.mark.parametrize("shape", [(5,), (2, 3)])
+def test_dense_layers_pull_back_what_autograd_does(sizes, shape):
+    torch.manual_seed(0)
+    model = MLP(shape if len(shape) > 1 else shape[0], 3, hidden_layer_sizes=sizes)
+    x, gradient = torch.randn(40, *shape), torch.randn(40, 3)
+    logits, pull_back = forward_of(model)(x)
+    leaf = x.clone().requires_grad_()
+    expected = model(leaf)
+    assert isinstance(forward_of(model), DenseForward)
+    assert torch.equal(logits, expected)
+    (wanted,) = torch.autograd.grad(expected, leaf, gradient)
+    torch.testing.assert_close(pull_back(gradient), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        counted(MLP(4, 2)),
+        squeezed(MLP(4, 2)),
+        MLP(4, 2, activation="tanh"),
+        nn.Sequential(nn.Linear(4, 2, bias=False)),
+        nn.Linear(4, 2),
+    ],
+)
+def test_other_models_go_through_autograd(model):
+    forward = forward_of(model)
+    assert not isinstance(forward, DenseForward)
+    x, gradient = torch.randn(9, 4), torch.randn(9, 2)
+    leaf = x.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(model(leaf), leaf, gradient)
+    logits, pull_back = forward(x)
+    assert not logits.requires_grad
+    assert torch.equal(pull_back(gradient), wanted)
+
+
+def test_a_gradient_that_is_one_number_can_be_written_to():
+    model = lambda x: torch.stack([x.sum(1), -x.sum(1)], dim=1)  # noqa: E731
+    _, pull_back = through(model, torch.randn(3, 4))
+    assert pull_back(torch.ones(3, 2)).add_(1.0).shape == (3, 4)
+
+
+def through(model, x):
+    """Logits and pull-back."""
+    return forward_of(model)(x)
+
+
+def generators():
+    """Every generator with a gradient of its own, with and without distance."""
+    rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    for cost in (0.0, 0.3):
+        yield GenericGenerator(lambda_cost=cost)
+        yield GenericGenerator(lambda_cost=cost, distance="mad").fit(rows)
+        yield ECCCoGenerator(lambda_cost=cost)
+
+
+@pytest.mark.parametrize("generator", generators(), ids=repr)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_of_the_penalty(generator, weighted):
+    rng = torch.Generator().manual_seed(1)
+    x = torch.randn(20, 4, generator=rng, requires_grad=True)
+    logits = torch.randn(20, 3, generator=rng, requires_grad=True)
+    factual, target = torch.randn(20, 4, generator=rng), torch.arange(20) % 3
+    weights = torch.rand(20, 4, generator=rng) if weighted else None
+    state = SearchState(x, factual, logits, target, 2, 30, weights)
+    value = generator.penalty(state).sum() + 0 * x.sum() + 0 * logits.sum()
+    wanted = torch.autograd.grad(value, (x, logits))
+    with torch.no_grad():
+        given = generator.penalty_gradient(state)
+    assert has_gradient(generator)
+    for mine, reference in zip(given, wanted, strict=True):
+        mine = torch.zeros_like(reference) if mine is None else mine
+        torch.testing.assert_close(mine, reference, rtol=1e-5, atol=1e-7)
+
+
+def test_a_penalty_of_ones_own_is_not_overlooked():
+    class Bolder(ECCCoGenerator):
+        def penalty(self, state):
+            return 2 * super().penalty(state)
+
+    class BolderAndFaster(Bolder):
+        def penalty_gradient(self, state):
+            return tuple(2 * part for part in super().penalty_gradient(state))
+
+    assert not has_gradient(Bolder())
+    assert has_gradient(BolderAndFaster())
+    torch.manual_seed(0)
+    rows, target = torch.randn(80, 3), torch.arange(80) % 2
+    task = (MLP(3, 2), rows, target)
+    slow, fast = (
+        search(*task, make(threshold=0.9), Constraints.unbounded((3,)))
+        for make in (Bolder, BolderAndFaster)
+    )
+    torch.testing.assert_close(slow.counterfactual, fast.counterfactual)
+    assert torch.equal(slow.n_iter, fast.n_iter)
+
+
+def test_the_search_descends_on_class_loss_and_penalty():
+    torch.manual_seed(0)
+    model, rows, target = MLP(3, 2), torch.randn(70, 3), torch.arange(70) % 2
+    generator = ECCCoGenerator(max_iter=13, threshold=0.999999, lambda_cost=0.1)
+    x = rows.clone()
+    for step in range(1, 14):
+        x.requires_grad_()
+        logits = model(x)
+        state = SearchState(x, rows, logits, target, step, 13)
+        loss = cross_entropy(logits, target, reduction="none")
+        (gradient,) = torch.autograd.grad((loss + generator.penalty(state)).sum(), x)
+        x = (x - generator.step_size * gradient).detach()
+    found = search(model, rows, target, generator, Constraints.unbounded((3,)))
+    torch.testing.assert_close(found.counterfactual, x, rtol=1e-5, atol=1e-5)
