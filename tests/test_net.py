@@ -40,6 +40,30 @@ def same(first, second):
 PLAIN = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
 
 
+class Listed(Dataset):
+    """A dataset with rows of its own making."""
+
+    def transform(self, X, y):
+        return np.asarray(X) + 1, np.asarray(y)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("dataset", [Dataset, Listed])
+def test_batch_loader_gives_the_batches_of_torch(shuffle, dataset):
+    X = np.random.default_rng(0).normal(size=(103, 3)).astype("float32")
+    epochs, states = [], []
+    for loader in (DataLoader, BatchLoader):
+        torch.manual_seed(0)
+        batches = loader(dataset(X, np.arange(103)), batch_size=10, shuffle=shuffle)
+        epochs.append([tuple(batch) for _ in range(2) for batch in batches])
+        states.append(torch.get_rng_state())
+    assert len(epochs[0]) == len(epochs[1]) == 22
+    for theirs, ours in zip(*epochs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(theirs, ours, strict=True))
+        assert ours[1].dtype == theirs[1].dtype
+    assert torch.equal(*states)
+
+
 @pytest.mark.parametrize("iterator", [BatchLoader, DataLoader])
 def test_all_lambdas_zero_is_skorch_bit_for_bit(iterator):
     X, y = blobs()

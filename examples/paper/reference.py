@@ -125,6 +125,7 @@ def train(task, settings, model, version, seed, *, epochs=EPOCHS, lr=LEARNING_RA
         generator=generator(threshold=settings.threshold),
         constraints=task.constraints(protected),
         n_counterfactuals=settings.n_counterfactuals,
+        optimizer__fused=True,
         **weights(model, settings),
     )
     with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
