@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-__all__ = ["forward_of"]
+__all__ = ["dense_layers", "forward_of"]
 
 
 def forward_of(model):

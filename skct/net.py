@@ -13,6 +13,7 @@ from skorch.utils import data_from_dataset, to_tensor
 from torch import nn
 
 from . import losses
+from ._gradient import dense_layers
 from ._inference import LogProbability, log_probability
 from ._loader import BatchLoader
 from ._search import evaluation_mode, search
@@ -21,7 +22,7 @@ from .constraints import Constraints
 from .exceptions import DivergenceWarning
 from .generators import make_generator, seed_generator
 from .module import MLP
-from .pairs import Pairs, draw_neighbours, draw_targets, split
+from .pairs import Pairs, draw_neighbours, draw_targets, packed, split
 
 __all__ = ["CounterfactualNet"]
 
@@ -391,15 +392,32 @@ class CounterfactualNet(NeuralNetClassifier):
             step = super().train_step_single(batch, **fit_params)
             self.check_finite(step["loss"])
             return step
-        self._set_training(True)
         X, y = batch
-        y_pred = self.infer(X, **fit_params)
+        y_pred, output = self.outputs(X, packed(counterfactuals), **fit_params)
         classification = self.get_loss(y_pred, y, X=X, training=True)
-        terms = self.objective_terms(classification, counterfactuals)
+        terms = self.objective_terms(classification, counterfactuals, output)
         self.check_finite(terms.total)
         terms.total.backward()
         parts = [float(term.detach()) for term in terms[1:]]
         return {"loss": terms.total, "y_pred": y_pred, "parts": parts}
+
+    def outputs(self, X, others, **fit_params):
+        """Outputs for a batch in training mode, and for other rows in eval mode.
+
+        Layers that know no mode see both in one pass.
+        """
+        self._set_training(True)
+        if self.is_one_stack and not fit_params:
+            X = to_tensor(X, device=self.device)
+            return self.infer(torch.cat([X, others])).tensor_split([len(X)])
+        y_pred = self.infer(X, **fit_params)
+        with evaluation_mode(self.module_):
+            return y_pred, self.infer(others)
+
+    @property
+    def is_one_stack(self):
+        """Whether the module is dense layers and ReLU, the same in either mode."""
+        return dense_layers(self.module_) is not None
 
     @staticmethod
     def check_finite(loss):
@@ -470,12 +488,9 @@ class CounterfactualNet(NeuralNetClassifier):
         wanted = round(share * n) if isinstance(share, float) else share
         return min(max(int(wanted), 1), n)
 
-    def objective_terms(self, classification, pairs):
-        """Eq. 2 on one chunk: all its energies from one forward pass in eval mode."""
+    def objective_terms(self, classification, pairs, output):
+        """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
         n = len(pairs.target)
-        packed = torch.cat([pairs.nascent, pairs.counterfactual, pairs.neighbour])
-        with evaluation_mode(self.module_):
-            output = self.infer(packed)
         adversarial = self.get_loss(output[:n], pairs.label, training=True)
         output = self.as_logits(output)
         divergence, ridge = self.pair_terms(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Pairs", "draw_neighbours", "draw_targets", "split"]
+__all__ = ["Pairs", "draw_neighbours", "draw_targets", "packed", "split"]
 
 
 class Pairs(NamedTuple):
@@ -35,6 +35,11 @@ def draw_neighbours(target, y, rng):
     share = torch.rand(len(target), generator=rng).to(target.device)
     offset = (share * counts[target]).long().clamp(max=counts[target] - 1)
     return order[starts[target] + offset]
+
+
+def packed(pairs):
+    """Rows of a chunk for one forward pass: nascent, counterfactual, neighbour."""
+    return torch.cat([pairs.nascent, pairs.counterfactual, pairs.neighbour])
 
 
 def split(pairs, n_chunks):

@@ -357,3 +357,19 @@ def test_the_two_hooks_rebuild_the_reference_code():
 def test_energy_is_minus_the_target_logit():
     logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert energy(logits, torch.tensor([1, 0])).tolist() == [-2.0, -3.0]
+
+
+class Watched(MLP):
+    """The default network, in which something listens to a layer."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self[0].register_forward_hook(lambda *args: None)
+
+
+def test_one_pass_and_two_passes_train_the_same_net():
+    X, y = blobs()
+    nets = [make(module=module).fit(X, y) for module in (MLP, Watched)]
+    assert [net.is_one_stack for net in nets] == [True, False]
+    for one, two in zip(*(net.module_.parameters() for net in nets), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
