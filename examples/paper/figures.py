@@ -1,13 +1,23 @@
-"""Figures of the report, drawn by the displays of `skct.plotting`."""
+"""Figures of the report, drawn by the displays of `skct.plotting`.
+
+Every `draw_...` yields (title, matplotlib Figure, caption).
+"""
 
 from pathlib import Path
 
 import pandas as pd
+from figures_models import draw_attribution, draw_images, draw_linear, draw_surfaces
 from results import robust_scores
 
 from skct.plotting import AblationDisplay, HistoryDisplay, RobustAccuracyDisplay
 
 SCORES = {"free ip": "IP", "free mmd_5.0": "IP-star"}
+ROBUST = "Accuracy on attacked test rows, mean over the seeds that are finished."
+ABLATION = (
+    "Full CT beside its two halves, adversarial (AR) and contrastive (CD); bars: mean "
+    "over seeds, lines: their standard deviation."
+)
+HISTORY = "Course of one training: the terms of the loss, and how many searches mature."
 
 
 def draw_all(results, folder):
@@ -15,27 +25,41 @@ def draw_all(results, folder):
 
     Returns
     -------
-    figures : list of (title, path)
+    figures : list of (title, path, caption)
     """
     import matplotlib
 
     matplotlib.use("Agg")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    drawn = []
+    drawn = draw_one_by_one(results)
+    return [(title, save(fig, folder, title), text) for title, fig, text in drawn]
+
+
+def draw_one_by_one(results):
+    """All figures, in the order of the report."""
+    yield from draw_linear()
+    yield from draw_images(results)
+    yield from draw_attribution(results)
     for version in results.versions:
-        drawn += [*draw_robustness(results, version), *draw_ablation(results, version)]
-    drawn += [figure for data in results.data for figure in draw_history(results, data)]
-    return [(title, save(display, folder, title)) for title, display in drawn]
+        yield from draw_robustness(results, version)
+        yield from draw_ablation(results, version)
+    yield from draw_surfaces(results)
+    for data in results.data:
+        yield from draw_history(results, data)
 
 
-def save(display, folder, title):
-    """Write one figure; its name is its title in small letters."""
+def save(figure, folder, title):
+    """Write one figure in 256 colours; its name is its title in small letters."""
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     words = "".join(c if c.isalnum() else " " for c in title.lower()).split()
     path = Path(folder) / f"{'-'.join(words)}.png"
-    display.figure_.savefig(path, dpi=110, bbox_inches="tight")
-    plt.close(display.figure_)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    with Image.open(path) as drawn:
+        small = drawn.convert("RGB").quantize(256)
+    small.save(path, optimize=True)
     return path
 
 
@@ -45,7 +69,8 @@ def draw_robustness(results, version):
     if scores is not None:
         order = pd.Categorical(scores["data"], results.data)
         scores = scores.iloc[order.codes.argsort(kind="stable")]
-        yield f"Fig. 5, {version}", RobustAccuracyDisplay(scores).plot()
+        figure = RobustAccuracyDisplay(scores).plot().figure_
+        yield f"Fig. 5, {version}", figure, ROBUST
 
 
 def draw_ablation(results, version):
@@ -67,8 +92,8 @@ def draw_ablation(results, version):
         )
         if mean.notna().any(axis=None):
             label = f"Reduction of {label} vs BL (%)"
-            display = AblationDisplay(mean, std, label=label).plot()
-            yield f"Fig. 6, {SCORES[score]}, {version}", display
+            figure = AblationDisplay(mean, std, label=label).plot().figure_
+            yield f"Fig. 6, {SCORES[score]}, {version}", figure, ABLATION
 
 
 def draw_history(results, data):
@@ -77,4 +102,5 @@ def draw_history(results, data):
     if cells:
         cell = min(cells, key=lambda c: (c["version"] != "V2", c["seed"]))
         title = f"Training of CT on {data}, {cell['version']}, seed {cell['seed']}"
-        yield title, HistoryDisplay(pd.DataFrame(cell["history"])).plot()
+        figure = HistoryDisplay(pd.DataFrame(cell["history"])).plot().figure_
+        yield title, figure, HISTORY

@@ -1,11 +1,12 @@
 """The models that are compared: the paper's, and those that its reviewers asked for."""
 
+import baselines
 import reference
 
 from skct import MLP
 
 PAPER = reference.MODELS
-REVIEWERS = tuple(reference.GENERATORS)
+REVIEWERS = (*reference.GENERATORS, *baselines.MODELS)
 MODELS = (*PAPER, *REVIEWERS)
 COLUMNS = ("epoch", "dur", "train_loss", "classification", "divergence")
 COLUMNS += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
@@ -39,12 +40,16 @@ def train(task, settings, model, version, seed, **length):
     messages : list of str
         Warnings of the training.
     """
+    if model in baselines.MODELS:
+        return baselines.train(task, settings, model, seed, **length)
     net, messages = reference.train(task, settings, model, version, seed, **length)
     return net.module_, history(net), messages
 
 
 def build(model, n_features_in, n_classes):
     """Untrained module of a model, to load weights into."""
+    if model in baselines.MODELS:
+        return baselines.build(model, n_features_in, n_classes)
     return MLP(n_features_in, n_classes)
 
 

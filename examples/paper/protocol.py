@@ -7,6 +7,8 @@ class of the factual uniformly); the spread that the report gives is that betwee
 training seeds.
 """
 
+from copy import copy
+
 import numpy as np
 import torch
 
@@ -21,6 +23,10 @@ N_ROWS = 1000  # factuals, and rows of a class that the MMD compares with
 EPSILONS = tuple(np.linspace(0.0, 0.1, 10).round(6).tolist())
 N_ROUNDS = 20  # baselines of the integrated gradients
 LENGTH_SCALES = (5.0, 0.5)  # the code's and the paper's
+GENERATORS = tuple(
+    ECCCoGenerator(max_iter=MAX_ITER, lambda_cost=0.0, lambda_energy=weight)
+    for weight in ENERGY_WEIGHTS
+)
 
 
 def predict(module, X):
@@ -37,8 +43,17 @@ def accuracy(module, task):
 # -------------------------------------------------------------------- counterfactuals
 
 
-def recourse(module, task, *, threshold, constrained, n_rows=N_ROWS, seed=0):
-    """Mean quality of the counterfactuals for each energy weight, and over all.
+def recourse(
+    module,
+    task,
+    *,
+    threshold,
+    constrained,
+    generators=GENERATORS,
+    n_rows=N_ROWS,
+    seed=0,
+):
+    """Mean quality of the counterfactuals of each generator, and over all.
 
     Parameters
     ----------
@@ -51,6 +66,8 @@ def recourse(module, task, *, threshold, constrained, n_rows=N_ROWS, seed=0):
     constrained : bool
         Whether the protected columns are immutable. Categories are, in any case: the
         reference code snaps them after each step, which freezes them.
+    generators : sequence of BaseGenerator
+        Fitted where they learn. Default: ECCCo with the paper's five energy weights.
     n_rows : int, default=1000
     seed : int, default=0
         Of factuals and targets.
@@ -58,32 +75,31 @@ def recourse(module, task, *, threshold, constrained, n_rows=N_ROWS, seed=0):
     Returns
     -------
     scores : dict
-        Means over the energy weights, and under "by_weight" those of each.
+        Means over the generators, and under "by_weight" those of each.
     """
     rows, target = draw_factuals(module, task, n_rows, np.random.default_rng(seed))
-    fixed = (*task.one_hot, *task.mixed, *(task.protected if constrained else ()))
-    start = torch.as_tensor(task.snap(task.X_test[rows]))
-    by_weight = []
-    for weight in ENERGY_WEIGHTS:
-        generator = ECCCoGenerator(
-            max_iter=MAX_ITER,
-            threshold=threshold,
-            lambda_cost=0.0,
-            lambda_energy=weight,
-        )
-        found = search(
-            module,
-            start,
-            torch.as_tensor(target),
-            generator,
-            task.constraints(fixed),
-        )
-        by_weight.append(judge(module, task, rows, found))
+    asked = {"threshold": threshold, "constrained": constrained}
+    by_weight = [
+        judge(module, task, rows, find(module, task, rows, target, each, **asked))
+        for each in generators
+    ]
     means = {
         name: mean_of([s[name] for s in by_weight if s[name] is not None])
         for name in by_weight[0]
     }
     return means | {"n_rows": len(rows), "by_weight": by_weight}
+
+
+def find(module, task, rows, target, generator, *, threshold, constrained):
+    """Search counterfactuals of some test rows; the generator stays as it is."""
+    fixed = (*task.one_hot, *task.mixed, *(task.protected if constrained else ()))
+    return search(
+        module,
+        torch.as_tensor(task.snap(task.X_test[rows])),
+        torch.as_tensor(target),
+        copy(generator).set_params(threshold=threshold),
+        task.constraints(fixed),
+    )
 
 
 def draw_factuals(module, task, n_rows, rng):
@@ -111,9 +127,7 @@ def judge(module, task, rows, found):
     share = 1.0 / np.bincount(predicted)[predicted]  # every factual class counts alike
 
     def mean_valid(values):
-        if not valid.any():
-            return None
-        return float(np.average(values[valid], weights=share[valid]))
+        return average(values, np.where(valid, share, 0.0))
 
     return {
         "ip": mean_valid(distances(task, answer, target)),
@@ -128,12 +142,19 @@ def judge(module, task, rows, found):
     }
 
 
-def distances(task, answer, target):
-    """Mean L1 distance of each row from the test rows of its target class."""
+def average(values, weights):
+    """Weighted mean as a float; None where no row counts."""
+    return float(np.average(values, weights=weights)) if weights.any() else None
+
+
+def distances(task, answer, target, n_neighbours=None):
+    """Mean L1 distance of each row from the (nearest) test rows of its target class."""
     values = np.empty(len(answer))
     for k in np.unique(target):
         reference = task.X_test[task.y_test == k]
-        values[target == k] = implausibility(answer[target == k], reference)
+        values[target == k] = implausibility(
+            answer[target == k], reference, n_neighbours=n_neighbours
+        )
     return values
 
 

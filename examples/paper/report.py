@@ -2,17 +2,21 @@
 
     python examples/paper/report.py results/ > docs/paper.md
 
-Figures go into a folder that lies beside the report (``--figures docs/paper``).
+Figures go into a folder that lies beside the report (``--figures docs/paper``). What
+was written by hand, in `discussion.md` beside this script, follows the introduction.
 """
 
 import argparse
 import sys
+from inspect import getdoc, signature
 from pathlib import Path
 
 import tables
+import tables_reviewers
 from figures import draw_all
 from results import Results
 
+DISCUSSION = Path(__file__).with_name("discussion.md")
 INTRODUCTION = """\
 # The paper, reproduced
 
@@ -25,6 +29,7 @@ are in % against BL with the same seed; positive is better. Only valid counterfa
 enter IP and cost: read them beside the validity. Only cells that are finished count.
 """
 
+# A table takes the results; if it needs a version as well, there is one for each.
 SECTIONS = {
     "BL anchors": tables.anchors,
     "Table I: reductions against BL, in %": tables.reductions,
@@ -36,21 +41,34 @@ SECTIONS = {
     "Fig. 6: ablation, reductions in %": tables.ablation,
     "One seed of BL, CT and constrained CT": tables.one_seed,
     "Effort and maturity": tables.effort,
+    **tables_reviewers.TABLES,
 }
-BOTH = (tables.anchors, tables.reductions, tables.one_seed)
 
 
 def write(results, figures):
     """All sections as one text."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, *discussion()]
     for title, table in SECTIONS.items():
-        if table in BOTH:
-            parts.append(f"## {title}\n\n{table(results)}")
-            continue
-        parts += [f"## {title}, {v}\n\n{table(results, v)}" for v in results.versions]
-    for title, file in figures:
-        parts.append(f"## {title}\n\n![{title}]({file.parent.name}/{file.name})\n")
+        parts += section(results, title, table)
+    for title, file, caption in figures:
+        picture = f"![{title}]({file.parent.name}/{file.name})"
+        parts.append(f"## {title}\n\n{picture}\n\n{caption}\n")
     return "\n".join(parts)
+
+
+def discussion():
+    """What was written by hand, if anything."""
+    return [DISCUSSION.read_text()] if DISCUSSION.is_file() else []
+
+
+def section(results, title, table):
+    """One table with what it shows, or one for each version."""
+    parameters, words = signature(table).parameters.values(), getdoc(table)
+    if sum(p.default is p.empty for p in parameters) == 1:
+        return [f"## {title}\n\n{words}\n\n{table(results)}"]
+    return [
+        f"## {title}, {v}\n\n{words}\n\n{table(results, v)}" for v in results.versions
+    ]
 
 
 def main(arguments=None):

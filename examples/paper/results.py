@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from data import NAMES
+from data import MORE, NAMES
 from reference import VERSIONS
 from scipy.stats import ttest_rel
 
+ANALYSES = "analyses"  # folder of what analyse.py writes, within that of the results
 LABELS = {"ip": "IP", "mmd_5.0": "IP*", "mmd_0.5": "IP* (0.5)", "cost": "cost"}
 
 
@@ -26,7 +27,7 @@ class Results:
     cells : list of dict
     runs : DataFrame
         One row per cell: data, seed, model, version, and the scores by name, such as
-        "free ip" or "bound cost".
+        "free ip", "bound cost" or, from the analyses, "revise ip".
     """
 
     def __init__(self, folder):
@@ -37,7 +38,9 @@ class Results:
             raise FileNotFoundError(
                 f"There is no result in {folder}; run reproduce.py --out {folder}."
             )
-        self.runs = pd.DataFrame([flat(cell) for cell in self.cells])
+        parts = [analysed(self.folder / ANALYSES / file.name) for file in files]
+        rows = [flat(c | p) for c, p in zip(self.cells, parts, strict=True)]
+        self.runs = pd.DataFrame(rows)
 
     @property
     def versions(self):
@@ -47,7 +50,7 @@ class Results:
     @property
     def data(self):
         """Names of the data sets that have results, in the paper's order."""
-        return [name for name in NAMES if name in set(self.runs["data"])]
+        return [n for n in (*NAMES, *MORE) if n in set(self.runs["data"])]
 
     def values(self, data, model, version, score):
         """Values of a score by seed; models without versions count in both."""
@@ -79,6 +82,11 @@ class Results:
         if len(pair) < 3 or np.ptp(pair["ours"] - pair["base"]) == 0:
             return None
         return float(ttest_rel(pair["ours"], pair["base"]).pvalue)
+
+
+def analysed(path):
+    """Scores that analyse.py wrote about a cell; none if it has not seen it."""
+    return json.loads(path.read_text())["parts"] if path.is_file() else {}
 
 
 def flat(cell):
