@@ -21,7 +21,6 @@ the same batches in every epoch.
 import io
 import math
 import time
-import warnings
 from contextlib import redirect_stderr
 
 import numpy as np
@@ -33,7 +32,6 @@ from torch import nn
 
 from skct import MLP
 from skct.attribution import reflect
-from skct.exceptions import DivergenceWarning
 from skct.net import LossNotFinite
 from skct.robustness import numpy_seeded, pgd
 
@@ -88,14 +86,8 @@ def train_net(net, task, settings, seed, *, epochs, lr):
     """Train a net with skorch's loop; see `train`."""
     net.set_params(batch_size=settings.batch_size, max_epochs=epochs, lr=lr, **PLAIN)
     net.set_params(constraints=task.constraints())
-    with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
-        warnings.simplefilter("always")
-        torch.manual_seed(seed)
-        net.fit(task.X_train, task.y_train)
-    diverged = any(w.category is DivergenceWarning for w in caught)
-    if len(net.history) < epochs and not diverged:
-        raise KeyboardInterrupt  # which skorch passes over in silence
-    return net.module_.eval(), columns(net.history), [str(w.message) for w in caught]
+    messages = reference.fit(net, task, seed)
+    return net.module_, columns(net.history), messages
 
 
 def columns(history):

@@ -128,12 +128,22 @@ def train(task, settings, model, version, seed, *, epochs=EPOCHS, lr=LEARNING_RA
         optimizer__fused=True,
         **weights(model, settings),
     )
+    return net, fit(net, task, seed)
+
+
+def fit(net, task, seed):
+    """Fit a net from a seed of its own; see `train`.
+
+    Returns
+    -------
+    messages : list of str
+    """
     with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
         warnings.simplefilter("always")
         torch.manual_seed(seed)
         net.fit(task.X_train, task.y_train)
     diverged = any(w.category is DivergenceWarning for w in caught)
-    if len(net.history) < epochs and not diverged:
+    if len(net.history) < net.max_epochs and not diverged:
         raise KeyboardInterrupt
     net.module_.eval()
-    return net, [str(w.message) for w in caught]
+    return [str(w.message) for w in caught]
