@@ -280,7 +280,9 @@ def test_analyses_are_complete(analysed):
     ]
     for cell in (FIRST, SECOND):
         content = read(analysed, cell)
-        assert set(content["parts"]) == {*analyses.PARTS, "retraining"}
+        wanted = {*analyses.parts_of(cells.Cell(*cell)), "retraining"}
+        assert set(content["parts"]) == wanted
+        assert ("bound" in wanted) == (content["model"] == "CT")
         assert set(content["seconds"]) == set(content["parts"])
         assert content["parts"]["retraining"]["n_models"] == 1
         for part in content["parts"].values():
@@ -315,7 +317,10 @@ def test_other_weights_and_other_seeds_are_noticed(copied):
     copy_cell(second, first._replace(seed=2), folder)
     assert analyse.missing(first, folder) == ["retraining"]
     copy_cell(second, first, folder)
-    assert set(analyse.missing(first, folder)) == {*analyses.PARTS, "retraining"}
+    assert set(analyse.missing(first, folder)) == {
+        *analyses.parts_of(first),
+        "retraining",
+    }
 
 
 def copy_cell(source, goal, folder):
@@ -337,7 +342,7 @@ def test_one_seed_has_no_stability(copied):
         file.unlink()
     shutil.rmtree(copied / "quick" / "analyses")
     first = cells.Cell(*FIRST)
-    assert analyse.missing(first, copied / "quick") == list(analyses.PARTS)
+    assert analyse.missing(first, copied / "quick") == list(analyses.parts_of(first))
 
 
 def test_adult_alone_has_a_burden():
@@ -348,11 +353,11 @@ def test_adult_alone_has_a_burden():
 def test_only_whole_cells_of_the_asked_models_count(copied):
     folder = copied / "quick"
     copy_cell(
-        cells.Cell(*FIRST), cells.Cell("Circ", 0, "CT-constrained", "any"), folder
+        cells.Cell(*FIRST), cells.Cell("Circ", 0, "CT-div-constrained", "any"), folder
     )
     cells.Cell(*SECOND).path(folder).unlink()
-    found = analyses.finished(folder, ("CT", "CT-constrained"), ("V2",))
-    assert found == [FIRST, ("Circ", 0, "CT-constrained", "any")]
+    found = analyses.finished(folder, ("CT", "CT-div-constrained"), ("V2",))
+    assert found == [FIRST, ("Circ", 0, "CT-div-constrained", "any")]
     assert analyses.finished(folder, ("CT",), ("V1",)) == []
 
 

@@ -146,6 +146,14 @@ def quality(trained, generator):
     return scores
 
 
+def bound(trained):
+    """Recourse with protected columns, of a model that trained without them."""
+    size = {"n_rows": trained.size.n_rows}
+    scores = recourse(trained.module, trained.task, **BOUND, **size)
+    del scores["by_weight"]
+    return scores
+
+
 def plausibility(trained):
     """Distance from the nearest rows, and the MMD with a length-scale of its own.
 
@@ -278,7 +286,8 @@ PARTS = {
 
 def parts_of(cell):
     """Parts that a cell has by itself, by name."""
-    return PARTS | ({"burden": burdens} if cell.data == "Adult" else {})
+    parts = PARTS | ({"burden": burdens} if cell.data == "Adult" else {})
+    return parts | ({"bound": bound} if cell.model == "CT" else {})
 
 
 def finished(folder, models, versions):

@@ -109,10 +109,11 @@ def evaluate(model, module, task, n_rows=None, n_rounds=None):
     rounds = size | ({"n_rounds": n_rounds} if n_rounds else {})
     free, bound = {"threshold": 0.95, "constrained": False}, {"threshold": 0.5}
     scores = {"accuracy": accuracy(module, task)}
-    if model != "CT-constrained":
+    constrained = model.endswith("constrained")
+    if not constrained:
         scores["free"] = recourse(module, task, **free, **size)
         scores["robust"] = robustness(module, task, **size)
-    if model in ("BL", "CT-constrained"):
+    if model == "BL" or constrained:
         scores["bound"] = recourse(module, task, constrained=True, **bound, **size)
         scores["sensitivity"] = attention(module, task, **rounds)
     return scores

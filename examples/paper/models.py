@@ -7,7 +7,7 @@ from skct import MLP
 
 PAPER = reference.MODELS
 REVIEWERS = (*reference.GENERATORS, *baselines.MODELS)
-MODELS = (*PAPER, *REVIEWERS)
+MODELS = (*PAPER, reference.BARE, *REVIEWERS)
 COLUMNS = ("epoch", "dur", "train_loss", "classification", "divergence")
 COLUMNS += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
 

@@ -31,6 +31,7 @@ from skct.exceptions import DivergenceWarning
 
 VERSIONS = ("V1", "V2")
 MODELS = ("BL", "CT", "AR", "CD", "CT-constrained")
+BARE = "CT-div-constrained"  # as CT-constrained, but only on class loss and divergence
 GENERATORS = {"CT-Generic": GenericGenerator, "CT-REVISE": REVISEGenerator}
 EPOCHS, LEARNING_RATE = 100, 1e-3
 
@@ -90,7 +91,8 @@ def weights(model, settings):
         "CT": (div, adv, reg),
         "AR": (0.0, adv, 0.0),
         "CD": (div, 0.0, reg),
-        "CT-constrained": (div, settings.bound_adv, settings.bound_reg),
+        "CT-constrained": (div, adv, reg),
+        BARE: (div, 0.0, 0.0),
         **dict.fromkeys(GENERATORS, (div, adv, reg)),
     }[model]
     return {"lambda_div": div, "lambda_adv": adv, "lambda_reg": reg}
@@ -115,7 +117,7 @@ def train(task, settings, model, version, seed, *, epochs=EPOCHS, lr=LEARNING_RA
     KeyboardInterrupt
         If Ctrl-C ended the training, which skorch would pass over in silence.
     """
-    protected = task.protected if model == "CT-constrained" else ()
+    protected = task.protected if model.endswith("constrained") else ()
     generator = GENERATORS.get(model, ECCCoGenerator)
     net = ReferenceNet(
         version=version,

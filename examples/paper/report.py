@@ -35,6 +35,7 @@ SECTIONS = {
     "Table I: reductions against BL, in %": tables.reductions,
     "Absolute values": tables.absolutes,
     "Table III: validity": tables.validity,
+    "Protected columns: what training knew of them": tables.protection,
     "Table II: sensitivity to protected columns": tables.sensitivities,
     "Clean accuracy": tables.accuracies,
     "Fig. 5: accuracy under attack, radius 0.1": tables.attacks,
