@@ -362,7 +362,7 @@ def test_report_stands_ours_beside_the_papers(finished, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "| 56.3 |" in text
     assert "| 58.9 |" in text
-    assert "minutes in all" in text
+    assert "CPU minutes for the paper" in text
     pictures = {file.name for file in (tmp_path / "paper").iterdir()}
     assert {"fig-5-v2.png", "fig-6-ip-v2.png"} <= pictures
     assert all(f"(paper/{name})" in text for name in pictures)

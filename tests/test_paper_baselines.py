@@ -18,7 +18,7 @@ import reference  # noqa: E402
 
 from skct.robustness import robust_accuracy  # noqa: E402
 
-SETTINGS = data.Settings(100, 100, 0.5, 0.0, 0.0, 0.0)
+SETTINGS = data.Settings(100, 100, 0.5, 0.0)
 LENGTH = {"epochs": 12, "lr": 0.02}
 
 
