@@ -54,10 +54,9 @@ def load_california():
 
 
 DATA = {
-    # loader, batch, counterfactuals per epoch, lambda_reg, protected column, and
-    # (lambda_adv, lambda_reg) of the run with that column immutable
-    "circles": (load_circles, 30, 1000, 0.5, 0, (0.0, 0.0)),
-    "california": (load_california, 1000, 5000, 0.25, 1, (0.25, 0.25)),
+    # loader, batch, counterfactuals per epoch, lambda_reg, protected column
+    "circles": (load_circles, 30, 1000, 0.5, 0),
+    "california": (load_california, 1000, 5000, 0.25, 1),
 }
 
 
@@ -121,7 +120,7 @@ def judge(clf, test, mutability):
 
 def run(name, seed):
     setting = DATA[name]
-    load, _, _, lambda_reg, protected, (bound_adv, bound_reg) = setting
+    load, _, _, lambda_reg, protected = setting
     data, test = load()
     mutability = {protected: "none"}
     plain = train(data, setting, seed, lambda_div=0, lambda_adv=0, lambda_reg=0)
@@ -133,8 +132,7 @@ def run(name, seed):
         setting,
         seed,
         mutability=mutability,
-        lambda_adv=bound_adv,
-        lambda_reg=bound_reg,
+        lambda_reg=lambda_reg,
     )
     before, after = judge(plain, test, mutability), judge(trained, test, mutability)
     after["cost"] = judge(bound, test, mutability)["cost"]
