@@ -3,7 +3,13 @@
 import numpy as np
 import torch
 from skorch.dataset import Dataset
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    default_convert,
+)
 
 __all__ = ["BatchLoader"]
 
@@ -48,7 +54,11 @@ class BatchLoader(DataLoader):
     def __iter__(self):
         """Batches of tensors (X, y)."""
         columns = plain_columns(self.dataset)
-        if columns is None or self.num_workers or self.collate_fn is not CONVERT:
+        if (
+            columns is None
+            or self.num_workers
+            or self.collate_fn is not default_convert
+        ):
             return super().__iter__()
         torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         return self.slices(*columns)  # after the draw that DataLoader makes here
@@ -58,9 +68,6 @@ class BatchLoader(DataLoader):
         for rows in self.sampler:
             index = torch.as_tensor(rows)
             yield [column[index] for column in columns]
-
-
-CONVERT = DataLoader([0], batch_size=None).collate_fn  # arrays to tensors, no more
 
 
 def plain_columns(dataset):
