@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 from figures_models import draw_attribution, draw_images, draw_linear, draw_surfaces
+from models import PAPER
+from published import ROBUST as ATTACKED
 from results import robust_scores
 
 from skct.plotting import AblationDisplay, HistoryDisplay, RobustAccuracyDisplay
@@ -64,9 +66,12 @@ def save(figure, folder, title):
 
 
 def draw_robustness(results, version):
-    """Fig. 5."""
+    """Fig. 5: the paper's models, on its data sets that attacks can hurt."""
     scores = robust_scores(results, version)
     if scores is not None:
+        scores = scores[scores["model"].isin(PAPER)]
+        hurt = scores["data"].isin({data for data, _ in ATTACKED})
+        scores = scores[hurt] if hurt.any() else scores
         order = pd.Categorical(scores["data"], results.data)
         scores = scores.iloc[order.codes.argsort(kind="stable")]
         figure = RobustAccuracyDisplay(scores).plot().figure_
