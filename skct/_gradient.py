@@ -83,7 +83,7 @@ def dense_layers(model):
         len(linear) == len(between) + 1
         and all(type(m) is nn.Linear and m.bias is not None for m in linear)
         and all(type(m) is nn.ReLU for m in between)
-        and not any(has_hooks(m) for m in model.modules())
+        and not any(is_altered(m) for m in model.modules())
     )
     return linear if plain else None
 
@@ -91,8 +91,12 @@ def dense_layers(model):
 FORWARD = nn.Sequential.forward
 
 
-def has_hooks(module):
-    """Whether something listens to the module's calls."""
+def is_altered(module):
+    """Whether something listens to the module's calls, or stands in for them."""
     return bool(
-        module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
     )

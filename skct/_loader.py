@@ -54,11 +54,8 @@ class BatchLoader(DataLoader):
     def __iter__(self):
         """Batches of tensors (X, y)."""
         columns = plain_columns(self.dataset)
-        if (
-            columns is None
-            or self.num_workers
-            or self.collate_fn is not default_convert
-        ):
+        plain = self.collate_fn is default_convert and not self.pin_memory
+        if columns is None or self.num_workers or not plain:
             return super().__iter__()
         torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         return self.slices(*columns)  # after the draw that DataLoader makes here
@@ -66,15 +63,15 @@ class BatchLoader(DataLoader):
     def slices(self, *columns):
         """Rows of each batch, without the detour over the dataset."""
         for rows in self.sampler:
-            index = torch.as_tensor(rows)
-            yield [column[index] for column in columns]
+            index = np.asarray(rows)
+            yield [default_convert(column[index]) for column in columns]
 
 
 def plain_columns(dataset):
-    """Tensors X and y of a skorch dataset of arrays; None for any other dataset."""
+    """Arrays X and y of a skorch dataset that holds such; None for any other."""
     if type(dataset) is not Dataset:
         return None
     columns = dataset.X, dataset.y
     if not all(type(c) is np.ndarray and c.dtype.kind in "fiu" for c in columns):
         return None
-    return [torch.as_tensor(column) for column in columns]
+    return columns

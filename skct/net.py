@@ -416,8 +416,8 @@ class CounterfactualNet(NeuralNetClassifier):
 
     @property
     def is_one_stack(self):
-        """Whether the module is dense layers and ReLU, the same in either mode."""
-        return dense_layers(self.module_) is not None
+        """Whether the module is dense layers and ReLU, evaluated plainly."""
+        return not self.infers_its_own_way and dense_layers(self.module_) is not None
 
     @staticmethod
     def check_finite(loss):
@@ -474,8 +474,14 @@ class CounterfactualNet(NeuralNetClassifier):
 
     def searched_model(self):
         """The module itself, unless a subclass evaluates it in its own way."""
-        own = type(self).infer is not NeuralNetClassifier.infer
-        return self.logits if own else self.logit_module()
+        return self.logits if self.infers_its_own_way else self.logit_module()
+
+    @property
+    def infers_its_own_way(self):
+        """Whether a subclass overrides how the module is evaluated."""
+        mine = CounterfactualNet
+        names = ("infer", "logits", "as_logits")
+        return any(getattr(type(self), n) is not getattr(mine, n) for n in names)
 
     def epoch_generator(self):
         """Random numbers of this epoch: a function of seed and epoch only."""

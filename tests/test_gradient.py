@@ -16,6 +16,13 @@ def counted(module):
     return module
 
 
+def replaced(module):
+    """A module whose first layer was given another forward."""
+    layer, forward = module[0], module[0].forward
+    layer.forward = lambda x: 2 * forward(x)
+    return module
+
+
 def squeezed(module):
     """A stack with a layer that is not ReLU."""
     return nn.Sequential(*module, nn.Tanh())
@@ -41,6 +48,7 @@ def test_dense_layers_pull_back_what_autograd_does(sizes, shape):
     [
         counted(MLP(4, 2)),
         squeezed(MLP(4, 2)),
+        replaced(MLP(4, 2)),
         MLP(4, 2, activation="tanh"),
         nn.Sequential(nn.Linear(4, 2, bias=False)),
         nn.Linear(4, 2),

@@ -64,6 +64,17 @@ def test_batch_loader_gives_the_batches_of_torch(shuffle, dataset):
     assert torch.equal(*states)
 
 
+def test_batch_loader_takes_arrays_as_they_lie():
+    X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
+    frozen = X.copy()
+    frozen.setflags(write=False)
+    for rows in (X[::-1], frozen, np.broadcast_to(X[0], (10, 2))):
+        batches = BatchLoader(Dataset(rows, y[::-1]), batch_size=4)
+        taken = [torch.cat(column) for column in zip(*batches, strict=True)]
+        np.testing.assert_array_equal(taken[0], rows)
+        np.testing.assert_array_equal(taken[1], y[::-1])
+
+
 @pytest.mark.parametrize("iterator", [BatchLoader, DataLoader])
 def test_all_lambdas_zero_is_skorch_bit_for_bit(iterator):
     X, y = blobs()
@@ -373,3 +384,21 @@ def test_one_pass_and_two_passes_train_the_same_net():
     assert [net.is_one_stack for net in nets] == [True, False]
     for one, two in zip(*(net.module_.parameters() for net in nets), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+class Doubled(CounterfactualNet):
+    """A net with logits of its own making."""
+
+    def infer(self, x, **fit_params):
+        self.sizes.append(len(x))
+        return 2 * super().infer(x, **fit_params)
+
+
+def test_a_net_that_infers_its_own_way_is_asked_batch_by_batch(monkeypatch):
+    monkeypatch.setattr(Doubled, "sizes", [], raising=False)
+    X, y = blobs(64)
+    net = Doubled(max_epochs=1, batch_size=32, n_counterfactuals=64).fit(X, y)
+    assert not net.is_one_stack
+    assert net.searched_model() == net.logits
+    assert {32, 96} <= set(Doubled.sizes)
+    assert 128 not in Doubled.sizes
