@@ -36,11 +36,14 @@ def forward_of(model):
 def through_autograd(model, x):
     """Logits and pull-back of any model; needs enabled gradients."""
     x = x.detach().requires_grad_()
-    logits = model(x)
+    logits = model(x.clone())  # which a layer may overwrite
 
     def pull_back(gradient):
-        (pulled,) = torch.autograd.grad(logits, x, gradient)
-        return pulled.contiguous()  # it may be one number, expanded
+        if not logits.requires_grad:
+            return torch.zeros_like(x)
+        (pulled,) = torch.autograd.grad(logits, x, gradient, allow_unused=True)
+        # A copy: it may be one number, expanded, or belong to the model.
+        return torch.zeros_like(x) if pulled is None else pulled + 0.0
 
     return logits.detach(), pull_back
 
@@ -73,7 +76,7 @@ class DenseForward:
 
 def dense_layers(model):
     """Linear layers of a plain ReLU network; None for anything else."""
-    if not isinstance(model, nn.Sequential) or type(model).forward is not FORWARD:
+    if not isinstance(model, nn.Sequential) or not is_untouched(type(model)):
         return None
     modules = list(model)
     if modules and type(modules[0]) is nn.Flatten:
@@ -81,14 +84,25 @@ def dense_layers(model):
     linear, between = modules[::2], modules[1::2]
     plain = (
         len(linear) == len(between) + 1
-        and all(type(m) is nn.Linear and m.bias is not None for m in linear)
+        and all(type(m) is nn.Linear and has_plain_weights(m) for m in linear)
         and all(type(m) is nn.ReLU for m in between)
         and not any(is_altered(m) for m in model.modules())
+        and not nn.modules.module._has_any_global_hook()
+        and not torch.is_autocast_enabled(linear[0].weight.device.type)
     )
     return linear if plain else None
 
 
-FORWARD = nn.Sequential.forward
+def is_untouched(kind):
+    """Whether a class of stacks is called and runs as `nn.Sequential`."""
+    own = kind.forward is not nn.Sequential.forward
+    return not own and kind.__call__ is nn.Module.__call__
+
+
+def has_plain_weights(layer):
+    """Whether a layer has weight and bias, and they are ordinary numbers."""
+    kinds = (nn.Parameter, torch.Tensor)
+    return all(type(part) in kinds for part in (layer.weight, layer.bias))
 
 
 def is_altered(module):

@@ -144,7 +144,8 @@ def blocks(values, like):
     """Split rows so that a block of `like` fits a cache; an accelerator has one."""
     n_blocks = 1
     if like.device.type == "cpu":
-        n_blocks = max(1, round(len(like) * max(like[0].numel(), 64) / BLOCK))
+        wanted = round(len(like) * max(like[0].numel(), 64) / BLOCK)
+        n_blocks = max(1, min(wanted, len(like) // MIN_ROWS))
     return [None] * n_blocks if values is None else values.tensor_split(n_blocks)
 
 
@@ -253,7 +254,7 @@ class Path:
                 1, self.target[:, None], -torch.ones_like(logits[:, :1])
             )
             total = pull_back(loss if at_logits is None else loss.add_(at_logits))
-            return self.tame(total if at_input is None else total.add_(at_input))
+            return self.tame(total if at_input is None else total + at_input)
 
         return probability, gradient
 
@@ -287,7 +288,7 @@ class Path:
         """Shorter along dear features, balanced in groups; not finite counts as 0."""
         if self.weights is not None and not self.generator.latent:
             gradient = gradient / self.weights.clamp(min=1e-6)
-        gradient = gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        gradient = gradient.detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         if self.generator.latent:
             return gradient
         return self.constraints.balance(gradient, self.low, self.high)
@@ -354,7 +355,7 @@ class Path:
         """Judge every row on the state that is returned."""
         self.settle(self.moving)
         with torch.no_grad():
-            probability = self.model(self.counterfactual).softmax(1)
+            probability = self.model(self.counterfactual.clone()).softmax(1)
         reached = probability.gather(1, self.all_target[:, None]).squeeze(1)
         return SearchResult(
             self.counterfactual,

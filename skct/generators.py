@@ -124,7 +124,7 @@ class BaseGenerator(BaseEstimator):
     def anchors(self, factual, target):
         """What the penalty of each row needs throughout its search.
 
-        Called once per search; `penalty` finds the entries of its rows in
+        Called once per block of rows; `penalty` finds the entries of its rows in
         ``state.anchors``.
 
         Parameters
@@ -326,6 +326,8 @@ class ECCCoGenerator(BaseGenerator):
 
 def has_gradient(generator):
     """Whether the class of a generator differentiates the penalty that it defines."""
+    if "penalty" in vars(generator):
+        return False
     for owner in type(generator).__mro__:
         if "penalty_gradient" in vars(owner):
             return owner is not BaseGenerator and not generator.latent

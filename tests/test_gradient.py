@@ -23,6 +23,13 @@ def replaced(module):
     return module
 
 
+class Tripled(nn.Sequential):
+    """A stack that is called in its own way."""
+
+    def __call__(self, x):
+        return 3 * super().__call__(x)
+
+
 def squeezed(module):
     """A stack with a layer that is not ReLU."""
     return nn.Sequential(*module, nn.Tanh())
@@ -49,6 +56,7 @@ def test_dense_layers_pull_back_what_autograd_does(sizes, shape):
         counted(MLP(4, 2)),
         squeezed(MLP(4, 2)),
         replaced(MLP(4, 2)),
+        Tripled(*MLP(4, 2)),
         MLP(4, 2, activation="tanh"),
         nn.Sequential(nn.Linear(4, 2, bias=False)),
         nn.Linear(4, 2),
@@ -140,3 +148,66 @@ def test_the_search_descends_on_class_loss_and_penalty():
         x = (x - generator.step_size * gradient).detach()
     found = search(model, rows, target, generator, Constraints.unbounded((3,)))
     torch.testing.assert_close(found.counterfactual, x, rtol=1e-5, atol=1e-5)
+
+
+def found_by(model, rows, **options):
+    """Search with settings that never mature."""
+    generator = ECCCoGenerator(threshold=0.999999, max_iter=5)
+    target = torch.arange(len(rows)) % 2
+    free = Constraints.unbounded(tuple(rows.shape[1:]))
+    return search(model, rows, target, generator, free, **options)
+
+
+def test_a_layer_that_overwrites_its_input_leaves_the_rows_alone():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.ReLU(), nn.Linear(4, 2))
+    hasty = nn.Sequential(nn.ReLU(inplace=True), plain[1])
+    rows = torch.randn(80, 4)
+    before = rows.clone()
+    found = found_by(hasty, rows)
+    assert torch.equal(rows, before)
+    expected = found_by(plain, rows).counterfactual
+    torch.testing.assert_close(found.counterfactual, expected)
+
+
+class Remembered(torch.autograd.Function):
+    """A backward pass that returns a tensor which the model keeps."""
+
+    @staticmethod
+    def forward(ctx, x, kept):
+        ctx.kept = kept
+        return torch.stack([-x.sum(1), x.sum(1)], dim=1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.kept, None
+
+
+def test_what_belongs_to_the_model_is_not_written_to():
+    kept = torch.ones(80, 4)
+    found_by(lambda x: Remembered.apply(x, kept), torch.randn(80, 4))
+    assert torch.equal(kept, torch.ones(80, 4))
+
+
+def test_a_model_without_gradient_stays_where_it_is():
+    rows = torch.randn(80, 4)
+    found = found_by(lambda x: torch.zeros(len(x), 2), rows)
+    assert torch.equal(found.counterfactual, rows)
+
+
+def test_few_rows_of_large_images_are_one_block():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 256 * 256, 2))
+    assert found_by(model, torch.randn(3, 3, 256, 256)).n_iter.tolist() == [5] * 3
+
+
+def test_autocast_goes_through_autograd():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not isinstance(forward_of(MLP(4, 2)), DenseForward)
+
+
+def test_hooks_on_all_modules_are_heard():
+    handle = nn.modules.module.register_module_forward_hook(lambda *args: None)
+    try:
+        assert not isinstance(forward_of(MLP(4, 2)), DenseForward)
+    finally:
+        handle.remove()
