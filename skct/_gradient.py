@@ -95,8 +95,8 @@ def dense_layers(model):
 
 def is_untouched(kind):
     """Whether a class of stacks is called and runs as `nn.Sequential`."""
-    own = kind.forward is not nn.Sequential.forward
-    return not own and kind.__call__ is nn.Module.__call__
+    runs_plainly = kind.forward is nn.Sequential.forward
+    return runs_plainly and kind.__call__ is nn.Module.__call__
 
 
 def has_plain_weights(layer):

@@ -364,8 +364,3 @@ class Path:
             reached >= self.generator.threshold,
             self.n_iter,
         )
-
-
-def expand(mask, like):
-    """Row mask in the number of dimensions of `like`."""
-    return mask.reshape(-1, *[1] * (like.dim() - 1))

@@ -2,7 +2,7 @@
 
 import torch
 
-from ._search import evaluation_mode, expand
+from ._search import evaluation_mode
 
 __all__ = ["refine"]
 
@@ -122,3 +122,8 @@ class Refiner:
             columns = list(group.columns)
             rank[:, columns] = rank[:, columns].amin(1, keepdim=True)
         return rank, moved.sum(1)
+
+
+def expand(mask, like):
+    """Row mask in the number of dimensions of `like`."""
+    return mask.reshape(-1, *[1] * (like.dim() - 1))

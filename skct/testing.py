@@ -9,7 +9,7 @@ from torch import nn
 from ._random import seeded
 from ._search import search
 from .constraints import Constraints, Group
-from .generators import SearchState, seed_generator
+from .generators import SearchState, has_gradient, seed_generator
 
 __all__ = ["check_generator"]
 
@@ -31,10 +31,11 @@ def check_generator(generator):
     -----
     The protocol: parameters are stored as given and checked in `check`; `fit` learns
     from encoded rows and leaves no trace in the global random state; `penalty` gives
-    one finite, differentiable value per row that depends on no other row; a latent
-    generator encodes deterministically and decodes to the shape of a row; a search
-    keeps every constraint, gives a row the same answer alone and in company, and tells
-    the truth about maturity. For tables and images alike.
+    one finite, differentiable value per row that depends on no other row, and
+    `penalty_gradient`, where there is one, its gradient; a latent generator encodes
+    deterministically and decodes to the shape of a row; a search keeps every
+    constraint, gives a row the same answer alone and in company, and tells the truth
+    about maturity. For tables and images alike.
 
     Examples
     --------
@@ -52,6 +53,8 @@ def check_generator(generator):
         fitted = check_fit(generator, x, target)
         check_code(fitted, x)
         check_penalty(fitted, x, target, model)
+        if has_gradient(fitted):
+            check_gradient(fitted, x, target, model)
         check_search(fitted, x, target, model, constraints_for(shape))
 
 
@@ -162,6 +165,23 @@ def check_penalty(generator, x, target, model):
     assert torch.allclose(alone, together[3:4], atol=1e-5), (
         "the penalty of a row must not depend on other rows"
     )
+
+
+def check_gradient(generator, x, target, model):
+    """What `penalty_gradient` returns is the gradient of `penalty`."""
+    point = x.roll(1, dims=0).requires_grad_()
+    logits = model(point).detach().requires_grad_()
+    anchors = generator.anchors(x, target)
+    state = SearchState(point, x, logits, target, 1, generator.max_iter, None, anchors)
+    value = generator.penalty(state).sum() + 0 * (point.sum() + logits.sum())
+    expected = torch.autograd.grad(value, (point, logits))
+    with torch.no_grad():
+        given = generator.penalty_gradient(state)
+    for wanted, found in zip(expected, given, strict=True):
+        found = torch.zeros_like(wanted) if found is None else found
+        assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-6), (
+            "penalty_gradient must be the gradient of penalty"
+        )
 
 
 def check_search(generator, x, target, model, constraints):

@@ -113,11 +113,7 @@ def main(arguments=None):
     cells = finished(folder, options.models, options.versions)
     todo = [cell for cell in cells if missing(cell, folder)]
     print(f"{len(cells)} cells, {len(cells) - len(todo)} of them analysed before")
-    try:
-        return int(run_all(analyse, todo, folder, options.quick, jobs=options.jobs) > 0)
-    except KeyboardInterrupt:
-        print(f"Stopped. What is finished is in {folder}; the same command goes on.")
-        return 130
+    return run_all(analyse, todo, folder, options.quick, jobs=options.jobs)
 
 
 if __name__ == "__main__":

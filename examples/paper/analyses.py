@@ -14,9 +14,11 @@ import torch
 from cells import WEIGHTS, Cell
 from data import load
 from protocol import (
-    GENERATORS,
+    BOUND,
+    ECCCO,
     MAX_ITER,
     N_ROWS,
+    PLAUSIBLE,
     average,
     distances,
     divergence,
@@ -31,10 +33,7 @@ from skct.attribution import faithfulness
 from skct.metrics import burden, cost, median_length_scale
 from skct.robustness import recourse_robustness
 
-ECCCO = GENERATORS[2]  # energy weight 1, the middle of the paper's five
-PLAUSIBLE = {"threshold": 0.95, "constrained": False}
 SURE = {"threshold": 0.5, "constrained": False}
-BOUND = {"threshold": 0.5, "constrained": True}
 N_NEIGHBOURS = 5
 NOISE = 0.1  # standard deviation, in model input
 GROUPS = ("sex", "race")

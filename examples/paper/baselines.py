@@ -45,32 +45,10 @@ COLUMNS = ("epoch", "dur", "train_loss", "divergence")
 
 
 def train(task, settings, model, seed, *, epochs=EPOCHS, lr=LEARNING_RATE):
-    """Train one baseline on one data set.
+    """Train one baseline on one data set; arguments and results as in `models.train`.
 
-    Parameters
-    ----------
-    task : Task
-    settings : Settings
-    model : str
-        One of `MODELS`.
-    seed : int
-        Same seed, same weights; the global random states stay as they are.
-    epochs : int, default=100
-    lr : float, default=1e-3
-
-    Returns
-    -------
-    module : torch module
-        Model input -> logits, in eval mode.
-    history : dict of list
-        One value per epoch and column.
-    messages : list of str
-        Warnings of the training.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If Ctrl-C ended the training.
+    Same seed, same weights; the global random states stay as they are. Ctrl-C raises a
+    KeyboardInterrupt.
     """
     return TRAINERS[model](task, settings, seed, epochs=epochs, lr=lr)
 

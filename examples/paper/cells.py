@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from data import SETTINGS, load
 from models import build, depends_on_version, train
-from protocol import accuracy, attention, recourse, robustness
+from protocol import BOUND, PLAUSIBLE, accuracy, attention, recourse, robustness
 from reference import EPOCHS, LEARNING_RATE, VERSIONS
 from safetensors.torch import load_file, save
 
@@ -107,14 +107,13 @@ def evaluate(model, module, task, n_rows=None, n_rounds=None):
     """What the paper reports about this kind of model."""
     size = {"n_rows": n_rows} if n_rows else {}
     rounds = size | ({"n_rounds": n_rounds} if n_rounds else {})
-    free, bound = {"threshold": 0.95, "constrained": False}, {"threshold": 0.5}
     scores = {"accuracy": accuracy(module, task)}
     constrained = model.endswith("constrained")
     if not constrained:
-        scores["free"] = recourse(module, task, **free, **size)
+        scores["free"] = recourse(module, task, **PLAUSIBLE, **size)
         scores["robust"] = robustness(module, task, **size)
     if model == "BL" or constrained:
-        scores["bound"] = recourse(module, task, constrained=True, **bound, **size)
+        scores["bound"] = recourse(module, task, **BOUND, **size)
         scores["sensitivity"] = attention(module, task, **rounds)
     return scores
 

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from cells import WEIGHTS, Cell, versions_of
 from data import load
-from protocol import GENERATORS, MAX_ITER, find, predict
+from protocol import ECCCO, MAX_ITER, PLAUSIBLE, find, predict
 from reference import ReferenceNet
 
 from skct import GenericGenerator
@@ -23,8 +23,6 @@ from skct.metrics import cost
 from skct.plotting import AttributionDisplay, DecisionSurfaceDisplay, ImageGridDisplay
 
 SEED = 0
-ECCCO = GENERATORS[2]  # the middle one of the paper's five energy weights
-ASKED = {"threshold": 0.95, "constrained": False}
 SYNTHETIC = ("LS", "OL", "Circ", "Moon")
 IMAGE = (28, 28)
 CLASSES = ("class 0", "class 1")
@@ -209,7 +207,7 @@ def draw_images(results):
 def other_digits(module, task, row):
     """Counterfactuals of one image for the digits 1 to 9, and what the model says."""
     target = np.arange(1, 10)
-    found = find(module, task, np.full(9, row), target, ECCCO, **ASKED)
+    found = find(module, task, np.full(9, row), target, ECCCO, **PLAUSIBLE)
     with torch.no_grad():
         sure = module(found.counterfactual).softmax(1).max(1)
     words = [
@@ -224,7 +222,7 @@ def images_caption():
         "its counterfactuals for the digits above the columns. Over each image: what "
         "the model says, and how surely. ECCCo, energy weight "
         f"{ECCCO.lambda_energy:g}, at most {MAX_ITER} steps to a target probability of "
-        f"{ASKED['threshold']}."
+        f"{PLAUSIBLE['threshold']}."
     )
 
 
@@ -280,7 +278,7 @@ def draw_surfaces(results):
     for column, (name, (task, modules)) in zip(axes.T, stored.items(), strict=True):
         rows = [agreed_rows(task, modules.values(), k, 8) for k in (0, 1)]
         for ax, (model, module) in zip(column, modules.items(), strict=True):
-            panel = surface(module, task, np.concatenate(rows), ECCCO, ASKED)
+            panel = surface(module, task, np.concatenate(rows), ECCCO, PLAUSIBLE)
             tidy(panel.plot(ax=ax), f"{name}: {model}")
             ax.set(xlabel="", ylabel="")
     shared_legend(figure)
@@ -291,7 +289,7 @@ def surfaces_caption():
     return (
         "The same test points, right under both models, and their counterfactuals by "
         f"ECCCo, energy weight {ECCCO.lambda_energy:g}, at most {MAX_ITER} steps to a "
-        f"target probability of {ASKED['threshold']}. Lines lead from start to end."
+        f"target probability of {PLAUSIBLE['threshold']}. Lines lead from start to end."
     )
 
 

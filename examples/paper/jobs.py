@@ -6,33 +6,39 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 
-def run_all(work, cells, *arguments, jobs=1):
+def run_all(work, cells, folder, quick, *, jobs=1):
     """Do the work for every cell; print a line for each.
 
     Parameters
     ----------
     work : callable
-        ``work(cell, *arguments)`` returns the cell and the seconds that it took.
+        ``work(cell, folder, quick)`` returns the cell and the seconds that it took.
     cells : list of Cell
-    *arguments
-        The same for all cells.
+    folder : Path
+        Where results are.
+    quick : bool
     jobs : int, default=1
         Processes.
 
     Returns
     -------
-    failed : int
-        Number of cells that ended with an error.
+    code : int
+        What the command is to exit with: 0, 1 if a cell ended with an error, 130 after
+        Ctrl-C.
     """
     run = one_by_one if jobs == 1 else in_parallel
-    failed, started = 0, time.perf_counter()
-    for i, (cell, outcome) in enumerate(run(work, cells, arguments, jobs), start=1):
-        failed += isinstance(outcome, Exception)
-        text = outcome if isinstance(outcome, Exception) else f"{outcome:.1f} s"
-        since = time.perf_counter() - started
-        line = f"[{i}/{len(cells)}, {since:.0f} s]"
-        print(line, *cell, text, flush=True)
-    return failed
+    failed, started = False, time.perf_counter()
+    outcomes = run(work, cells, (folder, quick), jobs)
+    try:
+        for i, (cell, outcome) in enumerate(outcomes, start=1):
+            error = isinstance(outcome, Exception)
+            text, failed = (outcome, True) if error else (f"{outcome:.1f} s", failed)
+            line = f"[{i}/{len(cells)}, {time.perf_counter() - started:.0f} s]"
+            print(line, *cell, text, flush=True)
+    except KeyboardInterrupt:
+        print(f"Stopped. What is finished is in {folder}; the same command goes on.")
+        return 130
+    return int(failed)
 
 
 def attempt(work, cell, arguments):

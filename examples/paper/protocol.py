@@ -27,6 +27,9 @@ GENERATORS = tuple(
     ECCCoGenerator(max_iter=MAX_ITER, lambda_cost=0.0, lambda_energy=weight)
     for weight in ENERGY_WEIGHTS
 )
+ECCCO = GENERATORS[2]  # the middle one
+PLAUSIBLE = {"threshold": 0.95, "constrained": False}  # for IP, IP* and free cost
+BOUND = {"threshold": 0.5, "constrained": True}  # for the cost under constraints
 
 
 def predict(module, X):

@@ -21,7 +21,7 @@ GROUPS = {"all": NAMES, "more": MORE}
 
 
 def run_missing(cells, folder, *, quick=False, jobs=1):
-    """Run the cells that have no file yet; return how many failed."""
+    """Run the cells that have no file yet; return the exit code."""
     missing = [cell for cell in cells if not cell.path(folder).is_file()]
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them finished before")
     return run_all(run_cell, missing, folder, quick, jobs=jobs)
@@ -56,13 +56,7 @@ def main(arguments=None):
         dict.fromkeys(data), options.seeds, options.models, options.versions
     )
     folder = options.out / "quick" if options.quick else options.out
-    try:
-        return int(
-            run_missing(cells, folder, quick=options.quick, jobs=options.jobs) > 0
-        )
-    except KeyboardInterrupt:
-        print(f"Stopped. What is finished is in {folder}; the same command goes on.")
-        return 130
+    return run_missing(cells, folder, quick=options.quick, jobs=options.jobs)
 
 
 if __name__ == "__main__":

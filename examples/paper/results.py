@@ -82,7 +82,10 @@ class Results:
         Not Wilcoxon's: with five seeds its smallest possible p is 1 / 16.
         """
         pair = self.pair(data, model, version, score)
-        if len(self.reduction(data, model, version, score)) < 3 or np.ptp(pair["ours"] - pair["base"]) == 0:
+        if (
+            len(self.reduction(data, model, version, score)) < 3
+            or np.ptp(pair["ours"] - pair["base"]) == 0
+        ):
             return None
         return float(ttest_rel(pair["ours"], pair["base"]).pvalue)
 
