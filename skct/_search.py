@@ -152,8 +152,7 @@ def blocks(values, like):
 def search_block(model, factual, target, weights, generator, constraints, epsilon):
     """`search` of rows that are held in memory together."""
     n = len(factual)
-    if n < MIN_ROWS:
-        factual, target, weights = (pad(t) for t in (factual, target, weights))
+    factual, target, weights = (pad(t) for t in (factual, target, weights))
     path = Path(model, factual, target, generator, constraints, epsilon, weights)
     for step in range(1, generator.max_iter + 1):
         if not path.advance(step):
@@ -163,8 +162,8 @@ def search_block(model, factual, target, weights, generator, constraints, epsilo
 
 def pad(values):
     """Repeat the last row until there are `MIN_ROWS`; None stays None."""
-    if values is None:
-        return None
+    if values is None or len(values) >= MIN_ROWS:
+        return values
     missing = MIN_ROWS - len(values)
     return torch.cat([values, values[-1:].expand(missing, *values.shape[1:])])
 

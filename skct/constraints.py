@@ -49,6 +49,10 @@ class Grouping(NamedTuple):
         """What holds for groups, column by column."""
         return (mask.float() @ self.member.T).bool()
 
+    def total(self, values):
+        """Sum over the columns of each group, column by column."""
+        return (values @ self.member) @ self.member.T
+
 
 @dataclass(frozen=True, eq=False)
 class Constraints:
@@ -318,7 +322,7 @@ class Constraints:
         """
         if not self.groups:
             return gradient
-        groups, flat = self._grouping, gradient.flatten(1).clone()
+        groups, flat = self.grouping, gradient.flatten(1).clone()
         movable = (high > low).flatten(1)[:, groups.columns].float()
         block = flat[:, groups.columns] * movable
         count = (movable @ groups.member + groups.baseline).clamp(min=1)
@@ -382,7 +386,7 @@ class Constraints:
 
     def _snap_groups(self, x, snapped, factual, low, high):
         """Switch on the column with the highest score in each group, all at once."""
-        groups, flat = self._grouping, x.flatten(1)
+        groups, flat = self.grouping, x.flatten(1)
         low, high = (
             end.flatten(-self.lower.dim()).expand_as(flat)[:, groups.columns]
             for end in (low, high)
@@ -410,7 +414,7 @@ class Constraints:
         return out.reshape(x.shape)
 
     @cached_property
-    def _grouping(self):
+    def grouping(self):
         """Groups as tensors, so that a step hardly has to loop over them."""
         columns = [c for group in self.groups for c in group.columns]
         sizes = [len(group.columns) for group in self.groups]

@@ -22,6 +22,7 @@ from ._spec import resolve_position
 from ._table import take
 from ._validation import (
     check_integer,
+    check_real,
     is_integer,
     label_codes,
     names_restored,
@@ -75,7 +76,12 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     feature_weights : dict, array-like or None, default=None
         Cost of each raw column (name or position -> weight > 0; unlisted 1).
     refine : bool, default=True
-        Make answers cheaper and sparser after the search.
+        Look for cheaper, sparser and more plausible answers than those of the search,
+        feature by feature. False: answers as the generator has found them.
+    plausibility_weight : float, default=0.5
+        What a unit of implausibility is worth to `refine`, in units of cost. 0: the
+        cheapest answers; above 1 they move on to where most rows of the target class
+        lie. Without reference rows it has no effect.
     batch_size : int or None, default=None
         Rows that are worked on together, which bounds memory; None: 10,000.
     random_state : int, RandomState or None, default=None
@@ -120,6 +126,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         target=None,
         feature_weights=None,
         refine=True,
+        plausibility_weight=0.5,
         batch_size=None,
         random_state=None,
         verbose=0,
@@ -131,6 +138,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self.target = target
         self.feature_weights = feature_weights
         self.refine = refine
+        self.plausibility_weight = plausibility_weight
         self.batch_size = batch_size
         self.random_state = random_state
         self.verbose = verbose
@@ -227,6 +235,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             check_integer(self, "batch_size", low=1)
         if not isinstance(self.refine, (bool, np.bool_)):
             raise parameter_error(self, "refine", "True or False", self.refine)
+        check_real(self, "plausibility_weight", low=0)
         if self.generator is not None:
             make_generator(self.generator).check()
 
@@ -509,7 +518,19 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if not self.refine:
             return rough, n_iter
         threshold = view.generator.threshold
-        fine = refine(view.module, result, factual, constraints, threshold, scale)
+        reference = view.reference
+        if reference is not None:
+            reference = [torch.from_numpy(part).to(device) for part in reference]
+        fine = refine(
+            view.module,
+            result,
+            factual,
+            constraints,
+            threshold,
+            scale,
+            plausibility_weight=self.plausibility_weight,
+            reference=reference,
+        )
         fine = fine.cpu().numpy()
         logits = batched_logits(view.module, settled(view, X, fine))
         lost = (logits.argmax(1) != wanted).numpy() & result.mature.cpu().numpy()

@@ -345,6 +345,8 @@ BAD = [
     ({"generator": "dice"}, r"'generator'.*'dice'"),
     ({"batch_size": 0}, r"'batch_size'.*>= 1"),
     ({"refine": "yes"}, r"'refine'.*True or False"),
+    ({"plausibility_weight": -1}, r"'plausibility_weight'.*-1"),
+    ({"plausibility_weight": "high"}, r"'plausibility_weight'.*'high'"),
     ({"generator": ECCCoGenerator(threshold=75)}, r"'threshold'.*ECCCoGenerator.*75"),
 ]
 

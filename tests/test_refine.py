@@ -60,16 +60,21 @@ class Found:
         self.weights = weights
         self.refined = self.refine()
 
-    def refine(self, rows=slice(None)):
+    def refine(self, rows=slice(None), **options):
         result = SearchResult(*(values[rows] for values in self.result))
         factual = self.factual[rows]
-        return refine(
-            self.net, result, factual, self.constraints, THRESHOLD, self.weights
-        )
+        given = (self.net, result, factual, self.constraints, THRESHOLD, self.weights)
+        return refine(*given, **options)
 
     def cost(self, x):
+        """A change of category counts 1: two columns by one half."""
         change = (x - self.factual).abs()
+        change[:, GROUP] /= 2
         return (change if self.weights is None else change * self.weights).sum(1)
+
+    @property
+    def moved(self):
+        return self.result.mature & (self.result.n_iter > 0)
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])
@@ -100,20 +105,22 @@ def by_hand(counterfactual):
 
 def test_never_dearer_and_usually_cheaper(found):
     before, after = found.cost(found.result.counterfactual), found.cost(found.refined)
-    moved = found.result.mature & (found.result.n_iter > 0)
-    assert (after <= before).all()
-    assert (after < before)[moved].float().mean() > 0.8
-    assert moved.sum() > 20
+    assert (after <= before + 1e-5).all()
+    assert (after < before)[found.moved].float().mean() > 0.8
+    assert found.moved.sum() > 20
 
 
-def test_no_feature_ends_further_from_its_factual(found):
-    before = (found.result.counterfactual - found.factual).abs()
-    assert ((found.refined - found.factual).abs() <= before).all()
+def test_fewer_features_change(found):
+    before = (found.result.counterfactual != found.factual)[found.moved].sum(1)
+    after = (found.refined != found.factual)[found.moved].sum(1)
+    assert (after <= before).float().mean() > 0.95
+    assert after.float().mean() < 0.7 * before.float().mean()
 
 
 def test_never_dearer_with_weights_either():
     found = Found(weights=torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 3.0]))
-    assert (found.cost(found.refined) <= found.cost(found.result.counterfactual)).all()
+    before = found.cost(found.result.counterfactual)
+    assert (found.cost(found.refined) <= before + 1e-5).all()
     assert (found.refined != found.result.counterfactual).any()
 
 
@@ -186,12 +193,22 @@ def test_an_overshooting_answer_comes_back_to_the_threshold():
     assert 1.0 <= refined.item() <= 1.0 + 3 / 2**8 + 1e-3
 
 
-def test_no_more_features_stay_changed_than_are_needed():
-    """Each of five equal features is worth 0.4: three of them reach 1."""
+def test_one_of_five_equal_features_does_it_alone():
     free = Constraints.unbounded((5,))
     result, factual = by_hand([[0.4] * 5]), torch.zeros(1, 5)
     refined = refine(linear(*[1.0] * 5), result, factual, free, 0.5)
+    assert (refined != 0).sum() == 1
+    assert 1.0 <= refined.sum() <= 1.01
+
+
+def test_no_more_features_stay_changed_than_are_needed():
+    """None of five equal features can be worth more than 0.4: three of them reach 1."""
+    bound = 0.4 * np.ones(5)
+    boxed = Constraints.from_arrays(-bound, bound, ["both"] * 5, (5,))
+    result, factual = by_hand([[0.4] * 5]), torch.zeros(1, 5)
+    refined = refine(linear(*[1.0] * 5), result, factual, boxed, 0.5)
     assert (refined != 0).sum() == 3
+    assert 1.0 <= refined.sum() <= 1.01
 
 
 @pytest.mark.parametrize("dear", [0, 1])
@@ -254,3 +271,93 @@ def test_images_keep_their_shape():
     )
     assert refined.shape == (1, 1, 2, 2)
     assert (refined.flatten()[1:] == 0).all()
+
+
+# ----------------------------------------------------------------------- plausibility
+
+
+def plain(x):
+    """As `linear(1.0, 1.0)`, for rows of target 1 at (0, 0)."""
+    return linear(1.0, 1.0)(x)
+
+
+def with_reference(weight, rows, result=None, model=plain):
+    reference = torch.tensor(rows), torch.ones(len(rows), dtype=torch.long)
+    free = Constraints.unbounded((2,))
+    result = by_hand([[1.5, 1.5]]) if result is None else result
+    factual = torch.zeros_like(result.counterfactual)
+    options = {"plausibility_weight": weight, "reference": reference}
+    return refine(model, result, factual, free, 0.5, **options)
+
+
+@pytest.mark.parametrize("liked", [0, 1])
+def test_of_two_equal_features_the_plausible_one_moves(liked):
+    rows = [[0.0, 0.0], [0.0, 0.0]]
+    for row in rows:
+        row[liked] = 3.0
+    refined = with_reference(0.5, rows)
+    assert refined[0, liked] >= 1
+    assert refined[0, 1 - liked] == 0
+
+
+def test_below_the_weight_of_a_feature_nothing_moves_for_plausibility_alone():
+    rows = [[5.0, 9.0], [6.0, 9.0], [7.0, 9.0]]
+    refined = with_reference(0.99, rows)
+    assert 1.0 <= refined.sum() <= 1.01
+    assert (refined != 0).sum() == 1
+
+
+def test_a_large_weight_leads_to_the_median():
+    rows = [[5.0, 9.0], [6.0, 9.0], [7.0, 9.0]]
+    assert with_reference(50.0, rows).tolist() == [[6.0, 9.0]]
+
+
+def test_a_weight_of_two_stops_where_three_quarters_lie_ahead():
+    """J rises again where the share of rows behind exceeds (1 - 1/2) / 2 = 1/4."""
+    rows = [[float(i), 0.0] for i in range(1, 102)]
+    refined = with_reference(2.0, rows)
+    assert refined[0, 0] == 26.0
+    assert refined[0, 1] == 0.0
+
+
+def test_reference_rows_of_other_classes_do_not_count():
+    rows = torch.tensor([[5.0, 9.0]]), torch.zeros(1, dtype=torch.long)
+    free = Constraints.unbounded((2,))
+    given = plain, by_hand([[1.5, 1.5]]), torch.zeros(1, 2), free, 0.5
+    far = refine(*given, plausibility_weight=50.0, reference=rows)
+    assert torch.equal(far, refine(*given))
+
+
+def test_a_common_category_is_taken_up_for_its_own_sake():
+    constraints = Constraints.from_arrays(
+        [0.0] * 3 + [-np.inf],
+        [1.0] * 3 + [np.inf],
+        ["both"] * 4,
+        (4,),
+        groups=(Group((0, 1, 2)),),
+    )
+    rows = torch.tensor([[0.0, 1.0, 0.0, 0.0]] * 9 + [[1.0, 0.0, 0.0, 0.0]])
+    reference = rows, torch.ones(10, dtype=torch.long)
+    given = linear(0.0, 0.0, 0.0, 1.0), by_hand([[1.0, 0.0, 0.0, 2.0]])
+    factual = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    for weight, expected in ((0.9, [1.0, 0.0, 0.0]), (2.0, [0.0, 1.0, 0.0])):
+        options = {"plausibility_weight": weight, "reference": reference}
+        refined = refine(*given, factual, constraints, 0.5, **options)
+        assert refined[0, :3].tolist() == expected
+
+
+def test_weight_buys_plausibility_with_cost(found):
+    """On average; the reference are rows drawn at random."""
+    rng = torch.Generator().manual_seed(0)
+    rows = found.factual[torch.randint(150, (60,), generator=rng)]
+    reference = rows, torch.randint(3, (60,), generator=rng)
+    costs, distances = [], []
+    for weight in (0.0, 0.5, 1.5, 5.0):
+        x = found.refine(plausibility_weight=weight, reference=reference)
+        costs.append(found.cost(x)[found.moved].mean().item())
+        ours, targets = x[found.moved], found.result.target[found.moved]
+        each = (ours[:, None] - rows).abs().sum(2) * (targets[:, None] == reference[1])
+        distances.append(each.sum().item())
+    assert costs[1:] == sorted(costs[1:])
+    assert costs[0] < 1.02 * costs[1]
+    assert distances == sorted(distances, reverse=True)
