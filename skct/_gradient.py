@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-__all__ = ["dense_layers", "forward_of"]
+__all__ = ["DenseForward", "dense_layers", "forward_of", "is_altered"]
 
 
 def forward_of(model):
@@ -52,17 +52,21 @@ class DenseForward:
     """Logits and pull-back of dense layers with ReLU between them."""
 
     def __init__(self, layers):
+        self.modules = layers
         self.layers = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
 
     def __call__(self, x):
         """Logits of shape (n, n_classes), and the function that pulls back."""
-        state, hidden = x.flatten(1), []
+        logits, states = self.states(x)
+        return logits, partial(self.pull_back, x.shape, states[1:])
+
+    def states(self, x):
+        """Logits, and what enters each layer."""
+        states = [x.flatten(1)]
         for weight, bias in self.layers[:-1]:
-            state = torch.addmm(bias, state, weight.t()).relu_()
-            hidden.append(state)
+            states.append(torch.addmm(bias, states[-1], weight.t()).relu_())
         weight, bias = self.layers[-1]
-        logits = torch.addmm(bias, state, weight.t())
-        return logits, partial(self.pull_back, x.shape, hidden)
+        return torch.addmm(bias, states[-1], weight.t()), states
 
     def pull_back(self, shape, hidden, gradient):
         """Gradient at the input; `hidden` is used up."""
@@ -72,6 +76,32 @@ class DenseForward:
         ):
             gradient = gradient.mul_(state.sign_()) @ weight
         return gradient.reshape(shape)
+
+    def accumulate(self, states, gradient):
+        """Add to ``.grad`` of weights and biases, as ``logits.backward`` would.
+
+        Parameters
+        ----------
+        states : list of Tensor
+            Of `states`; used up.
+        gradient : Tensor of shape (n, n_classes)
+            At the logits.
+        """
+        for i in range(len(self.layers) - 1, -1, -1):
+            add_gradient(self.modules[i].weight, gradient.t() @ states[i])
+            add_gradient(self.modules[i].bias, gradient.sum(0))
+            if i:
+                gradient = (gradient @ self.layers[i][0]).mul_(states[i].sign_())
+
+
+def add_gradient(parameter, gradient):
+    """Add to the gradient of a parameter, if it is to have one."""
+    if not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient
+    else:
+        parameter.grad.add_(gradient)
 
 
 def dense_layers(model):
@@ -100,9 +130,12 @@ def is_untouched(kind):
 
 
 def has_plain_weights(layer):
-    """Whether a layer has weight and bias, and they are ordinary numbers."""
+    """Whether weight and bias are ordinary numbers, and nothing hears of gradients."""
     kinds = (nn.Parameter, torch.Tensor)
-    return all(type(part) in kinds for part in (layer.weight, layer.bias))
+    parts = layer.weight, layer.bias
+    return all(type(part) in kinds for part in parts) and not any(
+        part._backward_hooks or part._post_accumulate_grad_hooks for part in parts
+    )
 
 
 def is_altered(module):

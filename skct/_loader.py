@@ -13,6 +13,8 @@ from torch.utils.data import (
 
 __all__ = ["BatchLoader"]
 
+DTYPES = [np.dtype(f"{kind}{size}") for kind in "fi" for size in (2, 4, 8)]
+
 
 class BatchLoader(DataLoader):
     """`DataLoader` that slices whole batches: same rows, same order, same seeds.
@@ -62,16 +64,32 @@ class BatchLoader(DataLoader):
 
     def slices(self, *columns):
         """Rows of each batch, without the detour over the dataset."""
-        for rows in self.sampler:
-            index = np.asarray(rows)
-            yield [default_convert(column[index]) for column in columns]
+        for rows in self.rows():
+            yield [column[rows] for column in columns]
+
+    def rows(self):
+        """Positions of the rows of each batch."""
+        batches = self.sampler
+        if type(batches.sampler) not in (RandomSampler, SequentialSampler):
+            yield from map(torch.tensor, batches)
+            return
+        order = torch.tensor(list(batches.sampler), dtype=torch.int64)
+        for rows in order.split(batches.batch_size):
+            if len(rows) == batches.batch_size or not batches.drop_last:
+                yield rows
 
 
 def plain_columns(dataset):
-    """Arrays X and y of a skorch dataset that holds such; None for any other."""
+    """X and y of a skorch dataset of arrays, as tensors; None for any other."""
     if type(dataset) is not Dataset:
         return None
     columns = dataset.X, dataset.y
-    if not all(type(c) is np.ndarray and c.dtype.kind in "fiu" for c in columns):
+    if not all(type(c) is np.ndarray and c.dtype in DTYPES for c in columns):
         return None
-    return columns
+    return [torch.from_numpy(readable(column)) for column in columns]
+
+
+def readable(column):
+    """Array as torch can look at it: lying forwards, writable; a copy if need be."""
+    forwards = all(stride >= 0 for stride in column.strides)
+    return column if forwards and column.flags.writeable else column.copy()

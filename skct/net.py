@@ -13,7 +13,7 @@ from skorch.utils import data_from_dataset, to_tensor
 from torch import nn
 
 from . import losses
-from ._gradient import dense_layers
+from ._gradient import DenseForward, dense_layers, is_altered
 from ._inference import LogProbability, log_probability
 from ._loader import BatchLoader
 from ._search import evaluation_mode, search
@@ -364,17 +364,18 @@ class CounterfactualNet(NeuralNetClassifier):
         pairs = self.make_pairs(*self.training_data(iterator.dataset))
         searched = time.perf_counter()
         chunks = iter(() if pairs is None else split(pairs, len(iterator)))
-        parts = []
+        dense, parts = self.one_stack(), []
 
         def step_fn(batch, **params):
-            step = self.train_step(batch, counterfactuals=next(chunks, None), **params)
+            params |= {"counterfactuals": next(chunks, None), "dense": dense}
+            step = self.train_step(batch, **params)
             if "parts" in step:
                 parts.append(step.pop("parts"))
             return step
 
         super().run_single_epoch(iterator, True, prefix, step_fn, **fit_params)
         if parts:
-            means = torch.tensor(parts, dtype=torch.float64).mean(0).tolist()
+            means = torch.stack(parts).double().mean(0).tolist()
             for name, value in zip(TERMS, means, strict=True):
                 self.history.record(name, value)
         self.history.record("search_seconds", searched - started)
@@ -386,38 +387,66 @@ class CounterfactualNet(NeuralNetClassifier):
             self.burn_in * self.max_epochs
         )
 
-    def train_step_single(self, batch, counterfactuals=None, **fit_params):
+    def train_step_single(self, batch, counterfactuals=None, dense=None, **fit_params):
         """Gradient of one batch and, where there are any, its counterfactuals."""
         if counterfactuals is None:
             step = super().train_step_single(batch, **fit_params)
             self.check_finite(step["loss"])
             return step
-        X, y = batch
-        y_pred, output = self.outputs(X, packed(counterfactuals), **fit_params)
+        if dense is not None and not fit_params:
+            terms, y_pred = self.step_at_once(*batch, counterfactuals, dense)
+        else:
+            terms, y_pred = self.step_by_parts(*batch, counterfactuals, **fit_params)
+        parts = torch.stack(terms[1:]).detach()
+        return {"loss": terms.total, "y_pred": y_pred, "parts": parts}
+
+    def step_by_parts(self, X, y, counterfactuals, **fit_params):
+        """Batch in training mode, other rows in eval mode; all by autograd."""
+        self._set_training(True)
+        y_pred = self.infer(X, **fit_params)
+        with evaluation_mode(self.module_):
+            output = self.infer(packed(counterfactuals))
         classification = self.get_loss(y_pred, y, X=X, training=True)
         terms = self.objective_terms(classification, counterfactuals, output)
         self.check_finite(terms.total)
         terms.total.backward()
-        parts = [float(term.detach()) for term in terms[1:]]
-        return {"loss": terms.total, "y_pred": y_pred, "parts": parts}
+        return terms, y_pred
 
-    def outputs(self, X, others, **fit_params):
-        """Outputs for a batch in training mode, and for other rows in eval mode.
+    def step_at_once(self, X, y, counterfactuals, dense):
+        """All rows in one pass, and the gradients written out."""
+        if not self.module_.training:
+            self._set_training(True)
+        X, y = (to_tensor(part, device=self.device) for part in (X, y))
+        output, states = dense.states(torch.cat([X, packed(counterfactuals)]))
+        terms, gradient = losses.differentiated(
+            output,
+            y,
+            counterfactuals.label,
+            counterfactuals.target,
+            counterfactuals.mature,
+            lambda_div=self.lambda_div,
+            lambda_adv=self.lambda_adv,
+            lambda_reg=self.lambda_reg,
+        )
+        self.check_finite(terms.total)
+        dense.accumulate(states, gradient)
+        return terms, output[: len(X)]
 
-        Layers that know no mode see both in one pass.
+    def one_stack(self):
+        """Forward pass for `step_at_once` where that does what `step_by_parts` does.
+
+        That is, where the module is dense layers and ReLU, which know no mode, and
+        neither the loss nor the objective is another than it is here; else None.
         """
-        self._set_training(True)
-        if self.is_one_stack and not fit_params:
-            X = to_tensor(X, device=self.device)
-            return self.infer(torch.cat([X, others])).tensor_split([len(X)])
-        y_pred = self.infer(X, **fit_params)
-        with evaluation_mode(self.module_):
-            return y_pred, self.infer(others)
-
-    @property
-    def is_one_stack(self):
-        """Whether the module is dense layers and ReLU, evaluated plainly."""
-        return not self.infers_its_own_way and dense_layers(self.module_) is not None
+        mine = ("objective_terms", "pair_terms", "step_by_parts", "_set_training")
+        plain = (
+            not self.infers_its_own_way
+            and not any(is_overridden(self, name) for name in mine)
+            and type(self).get_loss is NeuralNetClassifier.get_loss
+            and is_plain_cross_entropy(self.criterion_)
+        )
+        layers = dense_layers(self.module_) if plain else None
+        return None if layers is None else DenseForward(layers)
 
     @staticmethod
     def check_finite(loss):
@@ -479,9 +508,7 @@ class CounterfactualNet(NeuralNetClassifier):
     @property
     def infers_its_own_way(self):
         """Whether a subclass overrides how the module is evaluated."""
-        mine = CounterfactualNet
-        names = ("infer", "logits", "as_logits")
-        return any(getattr(type(self), n) is not getattr(mine, n) for n in names)
+        return any(is_overridden(self, n) for n in ("infer", "logits", "as_logits"))
 
     def epoch_generator(self):
         """Random numbers of this epoch: a function of seed and epoch only."""
@@ -545,6 +572,23 @@ class CounterfactualNet(NeuralNetClassifier):
             losses.divergence(energy_neighbour, energy_counterfactual, mature),
             losses.ridge(energy_neighbour, energy_counterfactual, mature),
         )
+
+
+def is_overridden(net, name):
+    """Whether a subclass has a method of its own."""
+    return getattr(type(net), name) is not getattr(CounterfactualNet, name)
+
+
+def is_plain_cross_entropy(criterion):
+    """Whether a criterion is the mean cross-entropy of class indices, all alike."""
+    return (
+        type(criterion) is nn.CrossEntropyLoss
+        and criterion.weight is None
+        and criterion.reduction == "mean"
+        and criterion.label_smoothing == 0
+        and criterion.ignore_index < 0
+        and not is_altered(criterion)
+    )
 
 
 def accepted_arguments(module):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from skct import MLP, Constraints, ECCCoGenerator, GenericGenerator, search
-from skct._gradient import DenseForward, forward_of
+from skct._gradient import DenseForward, dense_layers, forward_of
 from skct.generators import SearchState, has_gradient
 
 
@@ -210,3 +210,32 @@ def test_hooks_on_all_modules_are_heard():
         assert not isinstance(forward_of(MLP(4, 2)), DenseForward)
     finally:
         handle.remove()
+
+
+@pytest.mark.parametrize("sizes", [(), (7,), (7, 5, 6)])
+def test_gradients_of_the_weights_are_those_of_autograd(sizes):
+    torch.manual_seed(0)
+    model = MLP(4, 3, hidden_layer_sizes=sizes)
+    model[-1].bias.requires_grad_(False)
+    x, slope = torch.randn(20, 4), torch.randn(20, 3)
+    for _ in range(2):  # gradients add up
+        model(x).backward(slope)
+    expected = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    dense = DenseForward(dense_layers(model))
+    for _ in range(2):
+        logits, states = dense.states(x.clone())
+        dense.accumulate(states, slope)
+    torch.testing.assert_close(logits, model(x).detach())
+    for parameter, wanted in zip(model.parameters(), expected, strict=True):
+        if wanted is None:
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_what_listens_to_gradients_of_weights_is_heard():
+    for register in ("register_hook", "register_post_accumulate_grad_hook"):
+        model = MLP(4, 2)
+        getattr(model[0].weight, register)(lambda *args: None)
+        assert dense_layers(model) is None

@@ -381,9 +381,21 @@ class Watched(MLP):
 def test_one_pass_and_two_passes_train_the_same_net():
     X, y = blobs()
     nets = [make(module=module).fit(X, y) for module in (MLP, Watched)]
-    assert [net.is_one_stack for net in nets] == [True, False]
+    assert [net.one_stack() is not None for net in nets] == [True, False]
     for one, two in zip(*(net.module_.parameters() for net in nets), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"criterion__label_smoothing": 0.1},
+        {"criterion__weight": torch.tensor([1.0, 2.0])},
+    ],
+)
+def test_another_loss_takes_the_long_way(options):
+    net = make(**options).fit(*blobs())
+    assert net.one_stack() is None
 
 
 class Doubled(CounterfactualNet):
@@ -398,7 +410,7 @@ def test_a_net_that_infers_its_own_way_is_asked_batch_by_batch(monkeypatch):
     monkeypatch.setattr(Doubled, "sizes", [], raising=False)
     X, y = blobs(64)
     net = Doubled(max_epochs=1, batch_size=32, n_counterfactuals=64).fit(X, y)
-    assert not net.is_one_stack
+    assert net.one_stack() is None
     assert net.searched_model() == net.logits
     assert {32, 96} <= set(Doubled.sizes)
     assert 128 not in Doubled.sizes
