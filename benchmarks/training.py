@@ -34,19 +34,19 @@ def workloads():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(8000, 128)).astype("float32")
     labels = (rows[:, :8].sum(1) > 0).astype("int64")
-    names = [f"x{i}" for i in range(len(adult.lower))]
-    bounds = zip(adult.lower.tolist(), adult.upper.tolist(), strict=True)
-    boxed = Constraints.from_spec(
-        {names[0]: "none"},
-        dict(zip(names, bounds, strict=True)),
-        feature_names=names,
+    numbers = sorted(set(range(len(adult.lower))) - set(adult.one_hot))
+    ends = ((float(adult.lower[i]), float(adult.upper[i])) for i in numbers)
+    snapped = Constraints.from_spec(
+        {numbers[0]: "none"},
+        dict(zip(numbers, ends, strict=True)),
+        feature_names=range(len(adult.lower)),
         groups=groups_of(adult),
     )
     free = Constraints.unbounded((128,))
     sets = {
         "moons, 3,000 x 2": (moons, (32,), 30, 1000, moons.constraints()),
         "Adult, 25,049 x 108": (adult, (32,), 1000, 5000, adult.constraints()),
-        "Adult, categories snapped": (adult, (32,), 1000, 5000, boxed),
+        "Adult, categories snapped": (adult, (32,), 1000, 5000, snapped),
     }
     found = {
         name: (task.X_train, task.y_train, *settings)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ._gradient import forward_of
+from ._snap import Snapper
 from .generators import SearchState, has_gradient
 
 __all__ = ["SearchResult", "evaluation_mode", "search", "trace"]
@@ -218,6 +219,7 @@ class Path:
         self.rows = torch.arange(len(factual), device=factual.device)
         self.factual, self.target = factual.detach(), target
         self.low, self.high = constraints.bounds(self.factual)
+        self.snapper = Snapper(constraints, self.factual, self.low, self.high)
         self.anchors = generator.anchors(self.factual, target)
         self.z = generator.encode(self.factual).detach()  # relaxed or latent state
         self.hard = self.factual  # what the model sees of it
@@ -290,7 +292,7 @@ class Path:
         gradient = gradient.detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         if self.generator.latent:
             return gradient
-        return self.constraints.balance(gradient, self.low, self.high)
+        return self.snapper.balance(gradient)
 
     # ------------------------------------------------------------------ the movement
 
@@ -304,8 +306,8 @@ class Path:
             z = z.clamp_(self.low, self.high)
         self.z = z
         with torch.no_grad():
-            self.hard = self.constraints.discretize(
-                self.decode(z), self.factual, (self.low, self.high)
+            self.hard = self.snapper.snap(
+                self.decode(z), previous, self.factual, self.low, self.high
             )
         if self.epsilon is not None:
             change = (self.hard - self.factual).abs_().flatten(1).amax(1)
@@ -343,6 +345,7 @@ class Path:
         for name in PER_ROW:
             value = getattr(self, name)
             setattr(self, name, None if value is None else value[keep])
+        self.snapper.keep(keep)
 
     def present(self):
         """Where all rows are now."""

@@ -363,12 +363,12 @@ class Constraints:
                 near = (snapped - factual).abs() < 0.5 * self.step
                 snapped = torch.where(near | (x == factual), factual, snapped)
         if self.levels:
-            snapped = self._snap_levels(snapped, factual, low, high)
+            snapped = self.snap_levels(snapped, factual, low, high)
         if self.groups:
             snapped = self._snap_groups(x, snapped, factual, low, high)
         return snapped
 
-    def _snap_levels(self, x, factual, low, high):
+    def snap_levels(self, x, factual, low, high):
         """Integers whose encoding is bent: the nearest encoded integer."""
         flat = x.flatten(1).clone()
         low, high = (
