@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._search import MIN_ROWS, evaluation_mode
+from ._path import MIN_ROWS
+from ._search import evaluation_mode
 
 __all__ = ["LogProbability", "batched_logits", "log_probability", "module_device"]
 

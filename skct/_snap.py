@@ -1,5 +1,7 @@
 """`Snapper`: categories and integers of a search, from step to step."""
 
+from copy import copy
+
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -54,11 +56,21 @@ class Snapper:
         self.always = (groups.may_be_off | (n_on != 1)).any(1)
         self.winner[self.always] = 0
 
+    @classmethod
+    def merged(cls, snappers):
+        """Snapper of the rows of several."""
+        snapper = copy(snappers[0])
+        if snapper.constraints.groups:
+            for name in cls.per_row:
+                values = [getattr(part, name) for part in snappers]
+                setattr(snapper, name, torch.cat(values))
+        return snapper
+
     def keep(self, rows):
         """Forget all other rows."""
         if self.constraints.groups:
             for name in self.per_row:
-                setattr(self, name, getattr(self, name)[rows])
+                setattr(self, name, getattr(self, name).index_select(0, rows))
 
     def balance(self, gradient):
         """As `Constraints.balance`, in place."""

@@ -3,7 +3,7 @@
 import torch
 
 from ._gradient import forward_of
-from ._search import MIN_ROWS
+from ._path import MIN_ROWS
 
 __all__ = ["walk"]
 
@@ -154,10 +154,10 @@ class Walker:
 
     def settle(self, reached):
         """Write down the last step of rows that have arrived."""
-        rows = self.rows[reached]
-        new = ~self.reached[rows]
-        rows, reached = rows[new], reached.nonzero().squeeze(1)[new]
-        self.before[rows], self.after[rows] = self.previous[reached], self.z[reached]
+        new = (reached & ~self.reached[self.rows]).nonzero().squeeze(1)
+        rows = self.rows[new]
+        self.before.index_copy_(0, rows, self.previous.index_select(0, new))
+        self.after.index_copy_(0, rows, self.z.index_select(0, new))
         self.reached[rows] = True
 
     def compact(self, reached):
@@ -170,7 +170,7 @@ class Walker:
             rest = reached.nonzero().squeeze(1)
             keep = torch.cat([keep, rest[: MIN_ROWS - len(keep)]])
         for name in PER_ROW:
-            setattr(self, name, getattr(self, name)[keep])
+            setattr(self, name, getattr(self, name).index_select(0, keep))
 
     def result(self):
         """Last steps, and who has arrived; the last state counts, too."""

@@ -211,11 +211,11 @@ class Constraints:
         low, high : Tensor of shape (n, *features)
             The factual itself lies inside, whatever the domain says.
         """
-        low = torch.where(
-            self.can_decrease, torch.minimum(self.lower, factual), factual
+        low = torch.minimum(
+            torch.where(self.can_decrease, self.lower, torch.inf), factual
         )
-        high = torch.where(
-            self.can_increase, torch.maximum(self.upper, factual), factual
+        high = torch.maximum(
+            torch.where(self.can_increase, self.upper, -torch.inf), factual
         )
         if self.groups:
             low, high = self._group_bounds(factual.flatten(1), low, high)

@@ -361,6 +361,19 @@ def test_the_size_of_the_batch_does_not_show(n):
     assert_same(part, take(result, slice(n)))
 
 
+@pytest.mark.parametrize("make", [free_constraints, mixed_constraints])
+@generators
+def test_blocks_that_are_split_and_joined_do_not_show(generator, make, monkeypatch):
+    net, (factual, target) = make_net(), make_rows(700)
+    given = net, factual, target, generator, make()
+    options = {"epsilon": 0.4, "weights": torch.rand(N_FEATURES) + 0.5}
+    whole = search(*given, **options)
+    steps = set(whole.n_iter.tolist())
+    assert len(steps) > 6  # some rows are left over after two steps, and after six
+    monkeypatch.setattr("skct._search.BLOCK", 100 * 64)
+    assert_same(search(*given, **options), whole)
+
+
 def test_one_exploding_row_does_not_disturb_the_others():
     net, generator = make_net(), ECCCoGenerator()
     factual, target = make_rows(10)
