@@ -4,8 +4,8 @@
 
 Ours: `search` with the L1 penalty, plain steps of 0.1 or 0.02, and constraints: a box,
 one column frozen, one that only rises. `SGD` and `Adam` are the loop that one would
-write: all rows in one tensor, the optimiser's steps on class loss and distance (SGD's as
-ours, Adam's half of that), no constraints, until every row has reached its target.
+write: all rows in one tensor, the optimiser's steps on class loss and distance (SGD's
+as ours, Adam's half of it), no constraints, until every row has reached its target.
 `products` are the matrix products of forward and backward pass of the rows that are
 still on their way, in blocks that fit the cache.
 """
@@ -71,12 +71,12 @@ def ours(model, factual, target, step):
         return search(model, factual, target, generator, constraints)
 
 
-def loop(model, factual, target, optimiser):
-    """What one would write."""
+def loop(model, factual, target, lr, optimiser="SGD"):
+    """States at the end of the loop that one would write."""
     import torch
 
     x = factual.clone().requires_grad_()
-    steps = optimiser([x])
+    steps = getattr(torch.optim, optimiser)([x], lr=lr)
     for _ in range(MAX_ITER):
         logits = model(x)
         if bool((logits.argmax(1) == target).all()):
@@ -85,7 +85,7 @@ def loop(model, factual, target, optimiser):
         steps.zero_grad()
         (loss + COST * (x - factual).abs().sum()).backward()
         steps.step()
-    return (model(x).argmax(1) == target).float().mean().item()
+    return x.detach()
 
 
 def products(model, n_iter, d):
@@ -136,18 +136,19 @@ def compare(model, factual, target, step, repeats):
     """Mean steps, seconds of each side, share of its rows that are valid."""
     from functools import partial
 
-    import torch
-
     found = ours(model, factual, target, step)
     task = model, factual, target
     sides = {
         "ours": partial(ours, *task, step),
-        "SGD": partial(loop, *task, partial(torch.optim.SGD, lr=step)),
-        "Adam": partial(loop, *task, partial(torch.optim.Adam, lr=step / 2)),
+        "SGD": partial(loop, *task, step),
+        "Adam": partial(loop, *task, step / 2, "Adam"),
         "products": products(model, found.n_iter, factual.shape[1]),
     }
     seconds = race(sides, repeats, budget=20)
-    valid = {name: sides[name]() for name in ("SGD", "Adam")}
+    valid = {
+        name: (model(sides[name]()).argmax(1) == target).float().mean().item()
+        for name in ("SGD", "Adam")
+    }
     valid["ours"] = found.mature.float().mean().item()
     return found.n_iter.float().mean().item(), seconds, valid
 

@@ -10,12 +10,7 @@ from ._inference import batched_logits
 from .explanation import CounterfactualExplanation
 from .rules import outside_domain
 
-__all__ = ["concatenate", "judge", "restore_type", "settled"]
-
-
-def settled(view, X, encoded):
-    """Model input of an answer as it will stand in the table."""
-    return view.space.encode(view.space.decode(encoded, X, view.rules))
+__all__ = ["concatenate", "judge", "restore_type"]
 
 
 def judge(view, X, rows, encoded, logits, wanted, weights, found, n_iter):

@@ -67,8 +67,9 @@ class Price:
         up, down : Tensor of shape (n, n_features)
             At least a twentieth of the feature's weight.
         """
-        up = torch.where(x < self.factual, -self.weights, self.weights)
-        down = torch.where(x > self.factual, -self.weights, self.weights)
+        side = (x - self.factual).sign()  # towards the factual a move saves cost
+        up = self.weights * (1 + 2 * side.clamp(max=0))
+        down = self.weights * (1 - 2 * side.clamp(min=0))
         for rows, table in self.by_class():
             here, n = x[rows].t().contiguous(), table.shape[1]
             up_to = torch.searchsorted(table, here, right=True)

@@ -4,12 +4,14 @@ import torch
 
 from ._gradient import forward_of
 from ._path import MIN_ROWS
+from ._snap import Snapper
 
 __all__ = ["walk"]
 
 N_STEPS = 10
+FAR = 1e30  # an open end; finite, so that times 0 it is 0
 PER_ROW = ("rows", "target", "left", "low", "high", "start", "factual", "weights")
-PER_ROW += ("up", "down", "z", "previous")
+PER_ROW += ("up", "down", "z", "previous", "x")
 
 
 def walk(model, price, start, constraints, bounds, budget, limit):
@@ -59,19 +61,29 @@ class Walker:
         self.rows = torch.arange(len(budget), device=budget.device)
         self.factual, self.target = price.factual, price.target
         self.weights, self.left = price.weights, budget
-        self.low, self.high = (end.flatten(1) for end in bounds)
-        self.z = start.clamp(self.low, self.high)
+        self.low, self.high = (end.flatten(1).clamp(-FAR, FAR) for end in bounds)
+        self.snapper = Snapper(constraints, self.factual, self.low, self.high)
+        self.z, self.x = start.clamp(self.low, self.high), self.factual
         self.start = self.z = self.previous = self.snap()
         self.up, self.down = price.of_moves(self.start)
+        if constraints.groups:
+            self.prepare_groups(constraints.grouping)
         self.before, self.after = self.z.clone(), self.z.clone()
+
+    def prepare_groups(self, groups):
+        """Tables of groups: who belongs where, and what "off" is."""
+        member = self.snapper.member
+        self.off = self.constraints.lower.flatten().nan_to_num() * self.snapper.grouped
+        self.may_be_off = groups.may_be_off.to(member)
+        nothing = torch.zeros_like(member[:, :1])
+        self.columns_of = torch.cat([member, nothing], 1).T.contiguous()
+        self.group_of = torch.cat([member, 0.5 + nothing], 1).argmax(1)
 
     def snap(self):
         """What the model sees of the state."""
-        if not self.constraints.is_discrete:
-            return self.z
-        parts = (self.z, self.factual, self.low, self.high)
-        x, factual, *bounds = (part.reshape(-1, *self.shape) for part in parts)
-        return self.constraints.discretize(x, factual, bounds).flatten(1)
+        box = self.factual, self.low, self.high
+        self.x = self.snapper.snap(self.z, self.x, *box)
+        return self.x
 
     def look(self):
         """State as the model sees it, target probability, and a way back to x."""
@@ -99,58 +111,58 @@ class Walker:
 
     def step(self, x, slope, steps_left):
         """Move each row along the feature that is worth most."""
-        rises = slope > 0
-        gain, price = slope.abs(), torch.where(rises, self.up, self.down)
+        sign, gain = slope.sign(), slope.abs()
         if self.constraints.groups:
-            rises, gain, price = self.offers(x, slope, rises, gain, price)
-        room = torch.where(rises, self.high - self.z, self.z - self.low)
-        onward = torch.where(rises, self.z >= self.start, self.z <= self.start)
-        worth = torch.where(onward & (room > 0), gain / price, 0.0)
+            sign, gain, price = self.offers(x, slope, sign, gain)
+        else:
+            price = choice(sign, self.up, self.down)
+        room = (choice(sign, self.high, self.low) - self.z).abs_()
+        onward = ((self.z - self.start) * sign).sign_().add_(1).clamp_(max=1)
+        worth = gain.div_(price).mul_(onward).mul_(room.sign())
         worth, column = worth.max(1, keepdim=True)
-        room, weight, up = (p.gather(1, column) for p in (room, self.weights, rises))
+        room, weight, sign = (p.gather(1, column) for p in (room, self.weights, sign))
         length = self.left[:, None].clamp(min=0.0) / (steps_left * weight)
         length = torch.where(length > 0, length.maximum(self.lattice[column]), 0.0)
         length = torch.where(worth > 0, length.minimum(room), 0.0)
         self.left = self.left - (length * weight).squeeze(1)
-        self.previous = self.z
-        self.z = self.z.scatter_add(1, column, torch.where(up, length, -length))
+        self.previous, z = self.z, self.z.scatter_add(1, column, sign * length)
         if self.constraints.groups:
-            self.switch(x, column, length > 0)
-        self.z = self.z.clamp(self.low, self.high)
+            z = self.switched(z, x, column, length > 0)
+        self.z = z.clamp_(self.low, self.high)
 
-    def offers(self, x, slope, rises, gain, price):
-        """As given, but columns of categories stand for a change of category.
+    def offers(self, x, slope, sign, gain):
+        """Sign, gain and price of each column's move, where a category's is a change.
 
         A column that is on can only be left for the category without one.
         """
-        groups = self.constraints.grouping
-        columns, on = groups.columns, self.on(x)
-        rises[:, columns] = ~on
-        price[:, columns] = torch.where(on, self.down[:, columns], self.up[:, columns])
-        value = slope[:, columns] * (self.high - self.low)[:, columns]
-        held, paid = (groups.total(part * on) for part in (value, price[:, columns]))
-        some_on = groups.spread(on.float() @ groups.member)
-        both = torch.where(some_on & ~on, 0.5 * (paid - price[:, columns]), 0.0)
-        price[:, columns] += both
-        off = torch.where(groups.spread(groups.may_be_off), -value, 0.0)
-        gain[:, columns] = torch.where(on, off, value - held).clamp(min=0.0)
-        return rises, gain, price
+        member, grouped, free = (
+            getattr(self.snapper, name) for name in ("member", "grouped", "free")
+        )
+        on = self.on(x)
+        value = slope * (self.high - self.low).mul_(grouped)
+        held, paid, n_on = (
+            (part @ member) @ member.T for part in (value * on, self.down * on, on)
+        )
+        change = (value - held).clamp_(min=0).mul_(grouped - on)
+        change -= (value * on).clamp_(max=0).mul_(member @ self.may_be_off)
+        sign = sign * free + grouped - 2 * on
+        price = choice(sign, self.up, self.down)
+        both = (self.up * (1 - 0.5 * n_on)).add_(paid, alpha=0.5)
+        price = torch.lerp(price, both, grouped - on)
+        return sign, gain * free + change, price
 
     def on(self, x):
-        """Which columns of categories are on."""
-        columns = self.constraints.grouping.columns
-        return x[:, columns] > self.constraints.lower.flatten()[columns]
+        """1 for columns of categories that are on, else 0."""
+        return (x - self.off).sign_().clamp_(min=0).mul_(self.snapper.grouped)
 
-    def switch(self, x, column, moves):
-        """Let the category that is taken up replace the one before."""
-        groups = self.constraints.grouping
-        columns = groups.columns
-        taken = torch.zeros_like(x, dtype=torch.bool).scatter_(1, column, moves)
-        taken = taken[:, columns]
-        changed = groups.spread(taken.float() @ groups.member)
-        wanted = taken & ~self.on(x)
-        block = torch.where(wanted, self.high[:, columns], self.low[:, columns])
-        self.z[:, columns] = torch.where(changed, block, self.previous[:, columns])
+    def switched(self, z, x, column, moves):
+        """States in which a category that is taken up replaces the one before."""
+        group = self.group_of[column.squeeze(1)]
+        changed = self.columns_of.index_select(0, group) * moves
+        taken = torch.zeros_like(x).scatter_(1, column, moves.to(x)) - self.on(x)
+        taken = taken.clamp_(min=0).mul_(changed)
+        block = self.low * changed + (self.high - self.low) * taken
+        return (z * (1 - changed)).add_(block)
 
     def settle(self, reached):
         """Write down the last step of rows that have arrived."""
@@ -171,9 +183,15 @@ class Walker:
             keep = torch.cat([keep, rest[: MIN_ROWS - len(keep)]])
         for name in PER_ROW:
             setattr(self, name, getattr(self, name).index_select(0, keep))
+        self.snapper.keep(keep)
 
     def result(self):
         """Last steps, and who has arrived; the last state counts, too."""
         self.settle(self.look()[1])
         shape = (-1, *self.shape)
         return self.before.reshape(shape), self.after.reshape(shape), self.reached
+
+
+def choice(sign, upwards, downwards):
+    """One of two by the sign; a fast `torch.where`."""
+    return torch.lerp(downwards, upwards, sign.clamp(min=0))

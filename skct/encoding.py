@@ -190,9 +190,10 @@ class FeatureSpace:
     def category_index(self, column, flat):
         """Index of the category that encoded rows hold; -1 for an unknown one."""
         values = flat[:, list(column.encoded)].astype(float)
-        distance = np.abs(values[:, None, :] - column.codes[None]).sum(-1)
-        index = distance.argmin(1)
-        return np.where(distance.min(1) < 0.25 * smallest_gap(column.codes), index, -1)
+        squares = np.square(column.codes).sum(1)
+        index = (values @ column.codes.T - 0.5 * squares).argmax(1)  # the nearest
+        distance = np.abs(values - column.codes[index]).sum(1)
+        return np.where(distance < 0.25 * smallest_gap(column.codes), index, -1)
 
     # ------------------------------------------------------------------ distances
 

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ._inference import batched_logits, module_device
-from ._judge import concatenate, judge, restore_type, settled
+from ._judge import concatenate, judge, restore_type
 from ._random import draw_seed
 from ._reference import draw_reference
 from ._search import search
@@ -469,27 +469,32 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             X, rows, encoded = (take(part, again) for part in (X, rows, encoded))
             logits, wanted = logits[again], wanted[again]
             lines = np.repeat(lines, len(X) // len(lines), axis=0)
-        found, n_iter = self._find(view, X, encoded, logits, wanted, weights * lines)
-        explanation = judge(
-            view, X, rows, encoded, logits, wanted, weights, found, n_iter
-        )
+        task = view, X, encoded, logits, wanted, weights * lines
+        found, rough, n_iter = self._find(*task)
+        given = view, X, rows, encoded, logits, wanted, weights
+        explanation = judge(*given, found, n_iter)
+        lost = ~explanation.valid & (found != rough).reshape(len(found), -1).any(1)
+        if lost.any():  # refined to where the table rounds back
+            found[lost] = rough[lost]
+            explanation = judge(*given, found, n_iter)
         if n_alternatives == 1:
             return explanation
         return thin_out(view, explanation, weights, n_alternatives)
 
     def _find(self, view, X, encoded, logits, wanted, weights):
-        """Model input of the answers; rows that need no change are not searched."""
+        """Model input of the answers, refined and rough; what is there stays."""
         found, n_iter = encoded.copy(), np.zeros(len(encoded), dtype=int)
+        rough = found
         searched = (logits.argmax(1) != wanted).numpy()
         if searched.any():
             weights = weights[searched] if len(weights) > 1 else weights
-            found[searched], n_iter[searched] = self._search(
-                view, take(X, searched), encoded[searched], wanted[searched], weights
-            )
-        return found, n_iter
+            result = self._search(view, encoded[searched], wanted[searched], weights)
+            rough = found.copy()
+            found[searched], rough[searched], n_iter[searched] = result
+        return found, rough, n_iter
 
-    def _search(self, view, X, encoded, wanted, weights):
-        """Search, refine, and keep the refinement where it stays valid."""
+    def _search(self, view, encoded, wanted, weights):
+        """Refined answers, those of the search, and its steps."""
         device = module_device(view.module)
         factual = torch.from_numpy(encoded).to(device)
         constraints = view.constraints.to(device)
@@ -516,7 +521,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             t.cpu().numpy() for t in (result.counterfactual, result.n_iter)
         )
         if not self.refine:
-            return rough, n_iter
+            return rough, rough, n_iter
         threshold = view.generator.threshold
         reference = view.reference
         if reference is not None:
@@ -531,11 +536,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             plausibility_weight=self.plausibility_weight,
             reference=reference,
         )
-        fine = fine.cpu().numpy()
-        logits = batched_logits(view.module, settled(view, X, fine))
-        lost = (logits.argmax(1) != wanted).numpy() & result.mature.cpu().numpy()
-        fine[lost] = rough[lost]
-        return fine, n_iter
+        return fine.cpu().numpy(), rough, n_iter
 
 
 def target_codes(target, n, classes):

@@ -7,6 +7,7 @@ import torch
 from ._gradient import forward_of
 from ._price import Price
 from ._search import blocks, evaluation_mode, pad
+from ._snap import Snapper
 from ._walk import walk
 
 __all__ = ["refine"]
@@ -113,6 +114,8 @@ class Refiner:
         self.probability = min(threshold + 1e-4, 1.0 - 1e-7)  # a hair to spare
         self.limit = math.log(self.probability / (1.0 - self.probability))
         self.bounds = constraints.bounds(factual)
+        self.snapper = Snapper(constraints, factual, *self.bounds)
+        self.snapped = factual
 
     def margin(self, x):
         """Log-odds of the target beyond those of the threshold."""
@@ -135,7 +138,7 @@ class Refiner:
             tried = candidate(middle)
             margin = self.margin(tried)
             good = margin >= 0
-            best = torch.where(expand(good, x), tried, best)
+            best = torch.lerp(best, tried, expand(good, x).to(x))  # a fast `where`
             high, above = (
                 torch.where(good, middle, high),
                 torch.where(good, margin, above),
@@ -148,9 +151,13 @@ class Refiner:
 
     def between(self, start, end, share):
         """What the model sees of a point on the way from one state to another."""
-        point = start + expand(share, end) * (end - start)
-        point = point.clamp(*self.bounds)
-        return self.constraints.discretize(point, self.factual, self.bounds)
+        return self.snap(start + expand(share, end) * (end - start))
+
+    def snap(self, x):
+        """What the model sees of a state."""
+        box = self.factual, *self.bounds
+        self.snapped = self.snapper.snap(x.clamp(*self.bounds), self.snapped, *box)
+        return self.snapped
 
     def shrink(self, x, n_cuts=N_CUTS):
         """Move back along the straight line to the factual."""
@@ -160,8 +167,7 @@ class Refiner:
 
     def last_step(self, before, after):
         """Cut the last step of a walk where the threshold is."""
-        end = self.constraints.discretize(after, self.factual, self.bounds)
-        start = self.constraints.discretize(before, self.factual, self.bounds)
+        end, start = self.snap(after), self.snap(before)
         return self.cut(
             end, start, lambda share: self.between(before, after, share), CUTS_OF_STEP
         )
