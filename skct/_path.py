@@ -160,7 +160,7 @@ class Path:
         """
         previous, z = self.hard, gradient.mul_(-self.generator.step_size).add_(self.z)
         if not self.generator.latent:
-            z = z.clamp_(self.low, self.high)
+            z = self.snapper.clamp(z, self.low, self.high)
         self.z = z
         with torch.no_grad():
             self.hard = self.snapper.snap(

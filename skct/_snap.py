@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 __all__ = ["Snapper"]
 
+LEAD = 0.01  # share of a step beyond "on" that is kept, to tell who is ahead
 FROZEN = -1e30  # score of a category that cannot be chosen; finite, to subtract
 
 
@@ -79,6 +80,17 @@ class Snapper:
             mean = ((flat * self.movable) @ self.member).mul_(self.share)
             flat.sub_(mean @ self.member.T)
         return gradient
+
+    def clamp(self, x, low, high):
+        """Into the box; of two categories that would leave it, the first stays ahead.
+
+        Otherwise both would stand at "on" for good.
+        """
+        inside = x.clamp(low, high)
+        if not self.constraints.groups:
+            return inside
+        beyond = (x - inside).flatten(1).clamp_(min=0).mul_(self.grouped)
+        return inside.flatten(1).add_(beyond, alpha=LEAD).reshape(x.shape)
 
     def snap(self, x, before, factual, low, high):
         """As `Constraints.discretize`, for states that were `before` a step ago."""

@@ -109,3 +109,19 @@ def test_images_and_unconstrained_rows_pass_as_they_are():
     assert snapper.snap(x, x, x, x, x) is x
     assert torch.equal(snapper.balance(x.clone()), x)
     snapper.keep(torch.tensor([0]))
+
+
+def test_of_two_categories_that_reach_on_the_one_that_rises_faster_is_ahead():
+    constraints = make(PLAIN)
+    factual = torch.zeros(2, SIZE)
+    factual[:, [3, 6]] = 1.0
+    low, high = constraints.bounds(factual)
+    snapper = Snapper(constraints, factual, low, high)
+    step = torch.zeros(2, SIZE)
+    step[0, 1], step[0, 3] = 1.5, 0.1  # column 1 overtakes column 3, which is on
+    step[1, 1], step[1, 3] = 1.5, 0.6  # it does not
+    z = snapper.clamp(factual + step, low, high)
+    hard = snapper.snap(z, factual, factual, low, high)
+    assert hard[:, 1:4].tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    free = [0, 4, 5, 10, 11]
+    assert (z[:, free] <= high[:, free]).all()
