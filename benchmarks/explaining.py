@@ -178,7 +178,7 @@ def nice(problem, seconds):
         raise NotImplementedError
     explainer = NICE(
         predict_fn=problem.estimator.predict_proba,
-        X_train=problem.train.to_numpy(),
+        X_train=problem.train.to_numpy(copy=True),
         cat_feat=[],
         num_feat=list(range(len(problem.columns))),
         y_train=problem.labels,
@@ -186,7 +186,9 @@ def nice(problem, seconds):
     )
 
     def explain(row, target):
-        return pd.DataFrame(explainer.explain(row.to_numpy()), columns=problem.columns)
+        return pd.DataFrame(
+            explainer.explain(row.to_numpy(copy=True)), columns=problem.columns
+        )
 
     return one_by_one(problem, explain, seconds)
 
@@ -243,6 +245,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--data", nargs="+", default=["moons", "tab10", "adult"])
+    parser.add_argument("--sides", default="", help="only those with this in the name")
     options = parser.parse_args()
     torch.set_num_threads(1)
     os.environ.setdefault("TQDM_DISABLE", "1")
@@ -250,6 +253,8 @@ def main():
     for name in options.data:
         problem, speeds = Problem(name), {}
         for side, answer in sides(problem, options.seconds).items():
+            if options.sides not in side and not side.startswith("skct, 1,000"):
+                continue
             try:
                 answers, rows, speeds[side] = answer()
             except (ImportError, NotImplementedError, ValueError) as error:

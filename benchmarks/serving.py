@@ -4,9 +4,9 @@
 
 `predict`: probabilities of 10,000 numeric rows, with ``preprocessor=None`` and "auto",
 beside the bare torch module and plain skorch. `import`: the package beside skorch.
-`million`: 1,000,000 rows of 20 numbers through `explain`, in one process and in two with
-half of them each, beside 100,000 rows; seconds and peak of memory. `grid`: a grid search
-with ``n_jobs=2`` beside ``n_jobs=1``.
+`million`: 1,000,000 rows of 20 numbers through `explain`, in one process and in two
+with half of them each, beside 100,000 rows; seconds and peak of memory. `grid`: a grid
+search with ``n_jobs=2`` beside ``n_jobs=1``.
 """
 
 import argparse

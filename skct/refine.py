@@ -93,8 +93,9 @@ def refine_block(
     options = start, constraints, refiner.bounds, budget, refiner.probability
     before, after, reached = walk(model, price, *options)
     found = refiner.last_step(before, after)
-    within = price.cost(found.flatten(1) - start) <= budget
-    lost = (~(reached & within)[:n]).nonzero().squeeze(1)
+    reached &= price.cost(found.flatten(1) - start) <= budget
+    reached &= refiner.margin(found) >= 0
+    lost = (~reached[:n]).nonzero().squeeze(1)
     if len(lost):
         some = (None if t is None else pad(t[lost]) for t in (factual, target, weights))
         factual, target, weights = some
