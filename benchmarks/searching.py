@@ -1,6 +1,6 @@
 """The search beside a plain torch loop, and beside the matrix products alone.
 
-    python benchmarks/searching.py [--rows 1000 10000 100000] [--threads 1 2]
+    python benchmarks/searching.py [--rows 1000 10000 100000] [--steps 0.1 0.02]
 
 Ours: `search` with the L1 penalty, plain steps of 0.1 or 0.02, and constraints: a box,
 one column frozen, one that only rises. `SGD` and `Adam` are the loop that one would
@@ -17,7 +17,6 @@ from race import in_threads, race, show
 
 NETWORKS = {"MLP 32": (32,), "2 x 128": (128, 128)}
 MAX_ITER, COST = 500, 0.001
-STEPS = (0.1, 0.02)
 
 
 def trained(n_features, hidden):
@@ -115,7 +114,7 @@ def products(model, n_iter, d):
     return work
 
 
-def measure(threads, rows, repeats):
+def measure(threads, rows, steps, repeats):
     """Every network, size and step."""
     import torch
 
@@ -126,7 +125,7 @@ def measure(threads, rows, repeats):
             model, X = trained(d, hidden)
             for n in rows:
                 factual, target = rows_of(model, X, n)
-                for step in STEPS:
+                for step in steps:
                     found = compare(model, factual, target, step, repeats)
                     answer.append([name, d, n, step, *found])
     return answer
@@ -156,15 +155,18 @@ def compare(model, factual, target, step, repeats):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--steps", type=float, nargs="+", default=[0.1, 0.02])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     if len(options.threads) == 1:
-        found = measure(options.threads[0], options.rows, options.repeats)
+        given = options.rows, options.steps, options.repeats
+        found = measure(options.threads[0], *given)
         print(json.dumps(found))
         return
     table = []
     arguments = ("--repeats", options.repeats, "--rows", *options.rows)
+    arguments += ("--steps", *options.steps)
     for threads, found in in_threads(__file__, *arguments, threads=options.threads):
         for name, d, n, step, steps, seconds, valid in found:
             row = {"network": name, "features": d, "rows": n, "step": step}
