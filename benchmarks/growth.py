@@ -85,7 +85,12 @@ def figures(found, folder):
 
     quantities = ("search, s", "epoch, s", "search, MB")
     fig, axes = plt.subplots(
-        3, len(RANGES), figsize=(15, 8), sharex="col", layout="constrained"
+        3,
+        len(RANGES),
+        figsize=(15, 8),
+        sharex="col",
+        sharey="row",
+        layout="constrained",
     )
     for column, (name, points) in enumerate(found.items()):
         for row, quantity in enumerate(quantities):

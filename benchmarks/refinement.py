@@ -109,15 +109,15 @@ def figure(rows, path):
     from matplotlib import pyplot as plt
 
     names = list(dict.fromkeys(row["task"] for row in rows))
-    fig, axes = plt.subplots(1, len(names), figsize=(11, 4.5), layout="constrained")
+    fig, axes = plt.subplots(1, len(names), figsize=(11, 5), layout="constrained")
     for ax, name in zip(axes, names, strict=True):
         for kind, color in (("plain", "tab:blue"), ("CT", "tab:orange")):
             mine = [r for r in rows if (r["task"], r["network"]) == (name, kind)]
             line = [r for r in mine if r["way"].startswith("weight")]
             x, y = ([r[key] for r in line] for key in ("cost", "implausibility"))
             ax.plot(x, y, "o-", color=color, label=f"skct, {kind} network")
-            for row in line:
-                if row["way"].split()[1] in ("0", "0.5", "1.5", "5"):
+            for row in line if kind == "plain" else ():
+                if row["way"].split()[1] in ("0", "0.5", "1.1", "1.5", "3", "5"):
                     at = row["cost"], row["implausibility"]
                     ax.annotate(row["way"][7:], at, (5, 4), textcoords="offset points")
             for marker, row in zip("x+D", mine, strict=False):
@@ -125,7 +125,8 @@ def figure(rows, path):
                 ax.plot(*at, marker, color=color, label=f"{row['way']}, {kind}")
         ax.set(title=name, xlabel="mean L1 cost", ylabel="implausibility")
         ax.grid(visible=True, alpha=0.3)
-    axes[-1].legend(fontsize=7)
+    handles, labels = axes[-1].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     fig.suptitle("What plausibility costs; numbers are plausibility weights")
     path.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(path, dpi=110)
