@@ -10,8 +10,21 @@ __all__ = ["walk"]
 
 N_STEPS = 10
 FAR = 1e30  # an open end; finite, so that times 0 it is 0
-PER_ROW = ("rows", "target", "left", "low", "high", "start", "factual", "weights")
-PER_ROW += ("up", "down", "z", "previous", "x")
+PER_ROW = (
+    "rows",
+    "target",
+    "left",
+    "low",
+    "high",
+    "start",
+    "factual",
+    "weights",
+    "up",
+    "down",
+    "z",
+    "previous",
+    "x",
+)
 
 
 def walk(model, price, start, constraints, bounds, budget, limit):
