@@ -11,7 +11,7 @@ from ._gradient import forward_of
 from ._snap import Snapper
 from .generators import SearchState, has_gradient
 
-__all__ = ["MIN_ROWS", "Found", "Path"]
+__all__ = ["MIN_ROWS", "Found", "Path", "filled_up"]
 
 # Matrix kernels round differently below some 32 rows: smaller batches are padded, so
 # that a row gets the same answer alone and in company.
@@ -206,11 +206,7 @@ class Path:
         """Keep the rows that move, and others to fill up a small matrix."""
         if len(self.rows) <= MIN_ROWS:
             return
-        keep = self.moving.nonzero().squeeze(1)
-        if len(keep) < MIN_ROWS:
-            rest = (~self.moving).nonzero().squeeze(1)
-            keep = torch.cat([keep, rest[: MIN_ROWS - len(keep)]])
-        self.keep(keep)
+        self.keep(filled_up(self.moving))
 
     def keep(self, rows):
         """Forget all other rows."""
@@ -247,3 +243,12 @@ class Path:
     def finish(self):
         """Write down where the rows are that still move."""
         self.settle(self.moving)
+
+
+def filled_up(wanted):
+    """Positions of the rows wanted, and of others up to `MIN_ROWS`."""
+    keep = wanted.nonzero().squeeze(1)
+    if len(keep) < MIN_ROWS:
+        rest = (~wanted).nonzero().squeeze(1)
+        keep = torch.cat([keep, rest[: MIN_ROWS - len(keep)]])
+    return keep

@@ -3,7 +3,7 @@
 import torch
 
 from ._gradient import forward_of
-from ._path import MIN_ROWS
+from ._path import MIN_ROWS, filled_up
 from ._snap import Snapper
 
 __all__ = ["walk"]
@@ -190,10 +190,7 @@ class Walker:
         n_left = len(reached) - int(reached.sum())
         if len(reached) <= MIN_ROWS or 4 * n_left > 3 * len(reached):
             return
-        keep = (~reached).nonzero().squeeze(1)
-        if len(keep) < MIN_ROWS:  # others fill up, so that kernels stay the same
-            rest = reached.nonzero().squeeze(1)
-            keep = torch.cat([keep, rest[: MIN_ROWS - len(keep)]])
+        keep = filled_up(~reached)
         for name in PER_ROW:
             setattr(self, name, getattr(self, name).index_select(0, keep))
         self.snapper.keep(keep)

@@ -134,7 +134,9 @@ class Refiner:
         low, below = torch.zeros(len(x), device=x.device), self.margin(start)
         high, above, best = torch.ones_like(low), self.margin(x), x
         for i in range(n_cuts):
-            share = 0.5 if i % 2 else (below / (below - above)).clamp(0.05, 0.95)
+            share = 0.5
+            if i % 2 == 0:  # infinite log-odds have no ratio
+                share = (below / (below - above)).clamp(0.05, 0.95).nan_to_num(0.5)
             middle = low + (share + 0.02) * (high - low)
             tried = candidate(middle)
             margin = self.margin(tried)

@@ -255,6 +255,16 @@ def test_a_category_counts_by_what_its_change_is_worth_not_by_what_it_is_worth()
     assert (refined[0, 2:] > 0).sum() == 1
 
 
+def test_infinite_log_odds_are_halved():
+    def model(x):
+        score = (x - 1) * 1e39  # beyond float32
+        return torch.cat([torch.zeros_like(score), score], dim=1)
+
+    free = Constraints.unbounded((1,))
+    refined = refine(model, by_hand([[3.0]]), torch.zeros(1, 1), free, 0.5)
+    assert 1.0 < refined.item() < 1.5
+
+
 def test_an_integer_comes_back_in_whole_steps():
     one = np.ones(1)
     constraints = Constraints.from_arrays(-9 * one, 9 * one, ["both"], (1,), step=one)
