@@ -1,12 +1,13 @@
 """Judgement of what a search has found: decoded, re-encoded and measured."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 
 from . import metrics
 from ._inference import batched_logits
+from ._table import as_polars, is_polars
 from .explanation import CounterfactualExplanation
 from .rules import outside_domain
 
@@ -107,9 +108,13 @@ def reasons(view, X, valid, probability, moved, n_iter):
 
 
 def restore_type(explanation, like):
-    """Sparse in, sparse out."""
-    if not hasattr(like, "toarray"):
+    """Sparse in, sparse out; polars in, polars out."""
+    tables = explanation.factual, explanation.counterfactual
+    if is_polars(like):
+        factual = like[explanation.row]
+        tables = factual, as_polars(tables[1], factual)
+    elif hasattr(like, "toarray"):
+        tables = [type(like)(table) for table in tables]
+    else:
         return explanation
-    for name in ("factual", "counterfactual"):
-        object.__setattr__(explanation, name, type(like)(getattr(explanation, name)))
-    return explanation
+    return replace(explanation, factual=tables[0], counterfactual=tables[1])

@@ -1,10 +1,61 @@
-"""Raw tables of any type: read a column, write new values in its own type."""
+"""Raw tables of any type: read a column, write new values in its own type.
+
+Polars frames are pandas ones inside skct: `as_pandas` where they come in, `as_polars`
+where they go out.
+"""
+
+import sys
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-__all__ = ["dense", "get", "pick", "repeat", "take", "write"]
+__all__ = [
+    "as_pandas",
+    "as_polars",
+    "dense",
+    "get",
+    "is_polars",
+    "pick",
+    "repeat",
+    "take",
+    "write",
+]
+
+
+def is_polars(X):
+    """Whether X is a polars frame; polars itself is not imported for that."""
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(X, (polars.DataFrame, polars.LazyFrame))
+
+
+def as_pandas(X):
+    """Polars frames as pandas ones, where integers stay integers; all else as it is."""
+    if not is_polars(X):
+        return X
+    if not hasattr(X, "height"):
+        raise TypeError("X is a polars LazyFrame; pass X.collect().")
+    frame = X.to_pandas()
+    for name, dtype in X.schema.items():
+        if X[name].null_count() and (dtype.is_integer() or str(dtype) == "Boolean"):
+            nullable = str(dtype).lower() if str(dtype) == "Boolean" else str(dtype)
+            frame[name] = pd.array(X[name].to_list(), dtype=nullable)
+    return frame
+
+
+def as_polars(frame, like):
+    """Pandas frame as a polars one in the types of `like`, row by row its factual.
+
+    A value that is missing was missing before, as null or as NaN, and stays so.
+    """
+    import polars as pl
+
+    columns = []
+    for name, dtype in like.schema.items():
+        values = frame[name].reset_index(drop=True)
+        new = pl.from_pandas(values.to_frame())[name].cast(dtype)
+        columns.append(like[name].zip_with(pl.Series(values.isna().to_numpy()), new))
+    return pl.DataFrame(columns)
 
 
 def dense(X):
@@ -63,7 +114,7 @@ def write_series(series, rows, values, keep_dtype):
         codes[rows] = dtype.categories.get_indexer(values)
         new = pd.Categorical.from_codes(codes, dtype=dtype)
         return pd.Series(new, index=series.index, name=series.name)
-    if not keep_dtype and not pd.api.types.is_bool_dtype(dtype):
+    if not keep_dtype:
         dtype = object if dtype == object else float
         series = series.astype(dtype)
     if dtype == object:

@@ -58,6 +58,8 @@ def sources(transformer, n_in, path="preprocessor"):
             inner = sources(step, len(positions), f"{path}, step {name!r}")
             parts[name] = [tuple(positions[i] for i in columns) for columns in inner]
         return in_output_order(transformer, parts)
+    if is_vectorizer(transformer):
+        return vectorizer_sources(transformer, path)
     if isinstance(transformer, OneHotEncoder):
         return [
             (i,)
@@ -93,6 +95,9 @@ def inverse_numeric(transformer, encoded, n_in):
             block = encoded[:, transformer.output_indices_[name]]
             block = block / (transformer.transformer_weights or {}).get(name, 1.0)
             raw[:, positions] = inverse_numeric(step, block, len(positions))
+    elif is_vectorizer(transformer):
+        for _, step, position, outputs in vectorizer_steps(transformer):
+            raw[:, [position]] = inverse_numeric(step, encoded[:, outputs], 1)
     elif isinstance(transformer, (SimpleImputer, SelectorMixin)):
         raw[:, kept_columns(transformer)] = encoded
     elif not isinstance(transformer, (OneHotEncoder, OrdinalEncoder)):
@@ -123,6 +128,10 @@ def categories(transformer, n_in):
         for _, step, positions in column_steps(transformer):
             inner = categories(step, len(positions))
             found.update({positions[i]: known for i, known in inner.items()})
+    elif is_vectorizer(transformer):
+        for _, step, position, _ in vectorizer_steps(transformer):
+            inner = categories(step, 1)
+            found.update({position: known for known in inner.values()})
     elif isinstance(transformer, Pipeline):
         current = [(i,) for i in range(n_in)]
         stand_ins = {}
@@ -152,7 +161,36 @@ def is_identity(transformer):
     """Whether a step hands its input on as it is."""
     if transformer is None or isinstance(transformer, str):
         return True
+    if type(transformer).__name__ == "PassThrough":  # skrub's
+        return True
     return isinstance(transformer, FunctionTransformer) and transformer.func is None
+
+
+def is_vectorizer(transformer):
+    """Whether a step is like skrub's TableVectorizer: one transformer per column."""
+    return hasattr(transformer, "input_to_outputs_") and isinstance(
+        getattr(transformer, "transformers_", None), dict
+    )
+
+
+def vectorizer_steps(vectorizer):
+    """Yield (name, step, input position, output positions) of each kept column."""
+    outputs = {name: i for i, name in enumerate(vectorizer.all_outputs_)}
+    for position, name in enumerate(vectorizer.feature_names_in_):
+        step = vectorizer.transformers_.get(name)
+        made = [outputs[o] for o in vectorizer.input_to_outputs_[name] if o in outputs]
+        if step is not None and made:
+            yield name, step, position, made
+
+
+def vectorizer_sources(vectorizer, path):
+    """Input column of each output of a vectoriser, as a list of tuples."""
+    joined = [()] * len(vectorizer.all_outputs_)
+    for name, step, position, outputs in vectorizer_steps(vectorizer):
+        sources(step, 1, f"{path}, column {name!r}")  # raises what has no way back
+        for output in outputs:
+            joined[output] = (position,)
+    return joined
 
 
 def is_elementwise(transformer):

@@ -11,6 +11,8 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from ._table import as_pandas
+
 MUTABILITY_WORDS = ("both", "none", "increase", "decrease")
 
 
@@ -107,10 +109,13 @@ def unknown_name(kind, name, known, where):
 
 
 def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
-    """Check a table: frames pass unchanged, all else becomes a dense array.
+    """Check a table: pandas frames pass unchanged, all else becomes a dense array.
+
+    Polars frames become pandas ones.
 
     Sets or checks `n_features_in_` and `feature_names_in_` of `estimator`.
     """
+    X = as_pandas(X)
     if hasattr(X, "iloc"):
         if X.ndim != 2 or 0 in X.shape:
             shape = "x".join(map(str, X.shape))

@@ -430,7 +430,8 @@ class FeatureSpace:
                 "model input, so that a change of one cannot be led back to it; let "
                 "one transformer handle it."
             )
-        integer = pd.api.types.is_integer_dtype(values.dtype)
+        kinds = pd.api.types.is_integer_dtype, pd.api.types.is_bool_dtype
+        integer = any(is_kind(values.dtype) for is_kind in kinds)
         if values.dtype == object and encoded:
             numbers = to_numbers(values, name)
             integer = all(isinstance(v, (int, np.integer)) for v in values)

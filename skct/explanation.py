@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ._table import take
+from ._table import as_pandas, is_polars, take
 
 __all__ = ["CounterfactualExplanation"]
 
@@ -100,14 +100,22 @@ class CounterfactualExplanation:
         -------
         frame : DataFrame of shape (n, n_features + n_figures)
             The table's columns, then target, predicted, valid, ...; a figure whose
-            name is taken by a column is called ``ce_...``.
+            name is taken by a column is called ``ce_...``. A polars frame, with row
+            (and alternative) as columns, where a polars frame was explained.
         """
-        frame = as_frame(self.counterfactual, self._index).copy()
-        figures = {
-            free_name(name, frame.columns): getattr(self, name)
-            for name in self._figures()
-        }
+        table, names = self.counterfactual, self._figures()
+        if is_polars(table):  # no index there: who is meant takes columns
+            who = ["row"] if self.alternative is None else ["row", "alternative"]
+            figures = self._columns([*who, *names], table.columns)
+            plain_lists = {name: values.tolist() for name, values in figures.items()}
+            return table.hstack(type(table)(plain_lists))
+        frame = as_frame(table, self._index)
+        figures = self._columns(names, frame.columns)
         return pd.concat([frame, pd.DataFrame(figures, index=frame.index)], axis=1)
+
+    def _columns(self, names, taken):
+        """Figures, under names that no column has taken."""
+        return {free_name(name, taken): getattr(self, name) for name in names}
 
     @property
     def _index(self):
@@ -286,7 +294,9 @@ def free_name(name, taken):
 
 
 def as_frame(table, row):
-    """Table of any type as a DataFrame with one column per feature."""
+    """Table of any type as a pandas frame with one column per feature."""
+    if is_polars(table):
+        return as_pandas(table).set_axis(row)
     if hasattr(table, "iloc"):
         return table
     if sparse.issparse(table):

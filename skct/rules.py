@@ -238,8 +238,10 @@ def outside_domain(space, rules, X, given_only=True):
             outside = ~(values.isin(rule.categories) | values.isna()).to_numpy()
         else:
             numbers = space.numbers(X) if numbers is None else numbers
+            room = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])  # of float32
             with np.errstate(invalid="ignore"):
-                outside = (numbers[:, i] < rule.low) | (numbers[:, i] > rule.high)
+                outside = numbers[:, i] < rule.low - room
+                outside |= numbers[:, i] > rule.high + room
         if outside.any():
             yield space.feature_names[i], outside
 

@@ -22,7 +22,7 @@ from ._model_input import (
     wrong,
 )
 from ._random import draw_seed
-from ._table import take
+from ._table import as_pandas, take
 from ._view import seed_open_states
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explanation import CounterfactualExplanation
@@ -183,6 +183,7 @@ def stability(
     if not isinstance(explanation, CounterfactualExplanation):
         allowed = "a CounterfactualExplanation, the result of explain"
         raise wrong("explanation", allowed, explanation)
+    X = as_pandas(X)
     X = X if hasattr(X, "iloc") or sparse.issparse(X) else np.asarray(X)
     y = np.asarray(y)
     check_consistent_length(X, y)

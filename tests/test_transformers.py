@@ -1,5 +1,7 @@
 """Walking through fitted scikit-learn transformers, there and back."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,8 +31,10 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+from skct import CounterfactualExplainer, CounterfactualTrainingClassifier
 from skct._transformers import categories, inverse_numeric, sources
 from skct.encoding import FeatureSpace
+from skct.exceptions import SearchWarning
 from skct.preprocessing import TableEncoder
 
 NUMBERS, CATEGORIES = ["age", "income"], ["sex", "job", "school"]
@@ -542,3 +546,83 @@ def test_categories_passed_through_as_numbers_are_refused_by_name():
     X = pd.DataFrame({"x": pd.Categorical([1, 2, 3])})
     with pytest.raises(ValueError, match="'x' holds categories"):
         fitted_space(ColumnTransformer([("keep", "passthrough", ["x"])]), X)
+
+
+# ------------------------------------------------------------------------- vectorisers
+
+
+@pytest.fixture(scope="module")
+def people():
+    rng = np.random.default_rng(0)
+    n = 200
+    X = pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, n),
+            "job": rng.choice(["clerk", "cook", "nurse"], n),
+            "sex": rng.choice(["f", "m"], n),
+            "income": rng.lognormal(3, 0.5, n),
+            "married": rng.random(n) < 0.5,
+            "empty": np.nan,
+        }
+    )
+    X.loc[3, "income"] = np.nan
+    X.loc[5, "job"] = None
+    score = X["income"].fillna(20) / 10 + (X["job"] == "nurse") + X["married"]
+    return X, np.where(score > 3.3, "approved", "denied")
+
+
+def vectorized(**params):
+    skrub = pytest.importorskip("skrub")
+    clf = CounterfactualTrainingClassifier(random_state=0)
+    clf.set_params(net__max_epochs=15, net__lr=0.01)
+    steps = SimpleImputer(), StandardScaler()
+    return make_pipeline(skrub.TableVectorizer(**params), *steps, clf)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"low_cardinality": OrdinalEncoder()}, {"low_cardinality": "drop"}],
+    ids=["one-hot", "ordinal", "drop"],
+)
+def test_a_table_vectorizer_is_explained_in_raw_columns(people, params):
+    X, y = people
+    pipe = vectorized(**params).fit(X, y)
+    explainer = CounterfactualExplainer(pipe, mutability={"age": "none"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SearchWarning)
+        answer = explainer.explain(X[:40])
+    table = answer.counterfactual
+    assert list(table.dtypes) == list(X.dtypes)
+    assert answer.valid.mean() > 0.8
+    valid = answer.valid
+    np.testing.assert_array_equal(
+        pipe.predict(table)[valid], answer.target[valid].astype(object)
+    )
+    pd.testing.assert_series_equal(table["age"], X["age"][:40])
+    assert set(table["job"].dropna()) <= {"clerk", "cook", "nurse"}
+    assert set(table["sex"]) <= {"f", "m"}
+    changed = set(answer.changes()["feature"])
+    assert "income" in changed
+    assert "empty" not in changed
+    assert params.get("low_cardinality") != "drop" or not changed & {"job", "sex"}
+
+
+def test_a_column_that_a_vectorizer_cannot_give_back_is_named(people):
+    X, y = people
+    X = X.assign(day=pd.date_range("2020", periods=len(X)))
+    pipe = vectorized().fit(X, y)
+    with pytest.raises(ValueError, match="DatetimeEncoder.*column 'day'"):
+        CounterfactualExplainer(pipe).explain(X[:3])
+
+
+def test_bools_behind_a_scaler_are_searched_as_yes_or_no():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=300), "m": rng.random(300) < 0.5})
+    y = (X["a"] + 2 * X["m"] > 1).astype(int)
+    clf = CounterfactualTrainingClassifier(random_state=0)
+    pipe = make_pipeline(StandardScaler(), clf.set_params(net__lr=0.01)).fit(X, y)
+    reachable = X[X["a"].between(-0.7, 0.7)][:40]
+    answer = CounterfactualExplainer(pipe, mutability={"a": "none"}).explain(reachable)
+    assert answer.valid.all()
+    assert answer.counterfactual["m"].dtype == bool
+    assert (answer.counterfactual["m"] != reachable["m"]).all()
