@@ -130,8 +130,8 @@ def categories(transformer, n_in):
             found.update({positions[i]: known for i, known in inner.items()})
     elif is_vectorizer(transformer):
         for _, step, position, _ in vectorizer_steps(transformer):
-            inner = categories(step, 1)
-            found.update({position: known for known in inner.values()})
+            for known in categories(step, 1).values():
+                found[position] = known
     elif isinstance(transformer, Pipeline):
         current = [(i,) for i in range(n_in)]
         stand_ins = {}
