@@ -4,8 +4,8 @@ import numpy as np
 
 from ._cells import objects, show, show_change
 from ._html import markup, tag
-from ._recourse import figure, label, verdict
-from ._report_parts import hidden, mark, section, sign, table, value, way
+from ._recourse import FIGURES, figure, label, verdict
+from ._report_parts import feature, hidden, section, sign, table, value, way
 
 __all__ = ["cards"]
 
@@ -13,12 +13,6 @@ MAX_FEATURES = 50  # of one card; images have hundreds
 
 CHECK = "M2 8.5l2-2 3 3 5.5-6 2 2L7 13.5Z"
 CROSS = "M3 5l2-2 3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3Z"
-
-NAMES = {
-    "cost": "Cost",
-    "implausibility": "Implausibility",
-    "probability": "Target probability",
-}
 
 
 def cards(explanation, max_rows, level):
@@ -45,7 +39,7 @@ def features(explanation, names):
     words = explanation.mutability
     words = ["both"] * len(names) if words is None else words
     pairs = zip(names, words, strict=True)
-    return [markup([value(show(name)), mark(word)]) for name, word in pairs]
+    return [markup(feature(show(name), word)) for name, word in pairs]
 
 
 def card(explanation, i, heads, old, new, moved, level):
@@ -124,11 +118,9 @@ def rest(n):
 
 def figures(explanation, i):
     """What the answer costs and how good it is."""
-    items = [
-        (name, figure(key, getattr(explanation, key)[i]))
-        for key, name in NAMES.items()
-        if getattr(explanation, key) is not None
+    pairs = [
+        tag("div", tag("dt", name), tag("dd", figure(key, values[i])))
+        for key, name in FIGURES.items()
+        if (values := getattr(explanation, key)) is not None
     ]
-    items.append(("Changes", str(explanation.n_changed[i])))
-    pairs = [tag("div", tag("dt", name), tag("dd", text)) for name, text in items]
     return tag("dl", pairs, class_="figures")

@@ -4,20 +4,13 @@ import pandas as pd
 
 from ._cells import show
 from ._html import tag
-from ._recourse import by_group, feature_uses, figure, group_burden, percent
-from ._report_parts import bar, mark, section, table, value, way
+from ._recourse import FIGURES, by_group, feature_uses, figure, group_burden, percent
+from ._report_parts import bar, feature, section, table, value, way
 
 __all__ = ["overview"]
 
 MAX_FEATURES = 20  # images have hundreds
 MAX_WAYS = 10  # pairs of classes
-
-NAMES = {
-    "cost": "Mean cost",
-    "implausibility": "Mean implausibility",
-    "probability": "Mean target probability",
-    "n_changed": "Mean number of changes",
-}
 
 
 def overview(explanation, groups, level):
@@ -35,13 +28,16 @@ def overview(explanation, groups, level):
 def glance(explanation):
     """Counts and averages as tiles, and from which class to which."""
     summary = explanation.summary()
-    share = tag("small", f" of {len(explanation):,} ({percent(summary['valid'])})")
-    tiles = [tile("Valid answers", [f"{int(explanation.valid.sum()):,}", share])]
+    share = tag("small", f"of {len(explanation):,} ({percent(summary['valid'])})")
+    tiles = [tile("Valid answers", [f"{int(explanation.valid.sum()):,} ", share])]
     if explanation.alternative is not None:
         tiles.insert(0, tile("Cases", f"{len(pd.unique(explanation.row)):,}"))
     if explanation.valid.any():
-        names = [name for name in NAMES if name in summary]
-        tiles += [tile(NAMES[name], figure(name, summary[name])) for name in names]
+        tiles += [
+            tile(f"Mean {name.lower()}", figure(key, summary[key]))
+            for key, name in FIGURES.items()
+            if key in summary
+        ]
     return [tag("dl", tiles, class_="tiles"), ways(explanation)]
 
 
@@ -74,7 +70,11 @@ def features(explanation):
     n_valid = int(explanation.valid.sum())
     used = [use for use in uses if use.times]
     rows = [
-        (named(use), bar(use.times / n_valid, frequency(use.times, n_valid)), use.way)
+        (
+            feature(show(use.name), use.word),
+            frequency(use.times, n_valid),
+            use.way,
+        )
         for use in used[:MAX_FEATURES]
     ]
     head = "Feature", "Share of valid answers", "Typical change"
@@ -87,14 +87,9 @@ def features(explanation):
     return tag("div", content, class_="panel")
 
 
-def named(use):
-    """A feature with its mark."""
-    return [value(show(use.name)), mark(use.word)]
-
-
 def frequency(count, n):
-    """A count with its share."""
-    return f"{percent(count / n)} ({count:,} of {n:,})"
+    """A count and its share, as text and bar."""
+    return bar(count / n, f"{percent(count / n)} ({count:,} of {n:,})")
 
 
 def untouched(uses):
@@ -112,7 +107,7 @@ def untouched(uses):
 
 def enumeration(uses):
     """Names of features with commas, as many as fit."""
-    names = [value(show(use.name)) for use in uses[:MAX_FEATURES]]
+    names = [feature(show(use.name)) for use in uses[:MAX_FEATURES]]
     if len(uses) > MAX_FEATURES:
         names.append(f"and {len(uses) - MAX_FEATURES} more")
     return [[", ", name] if i else name for i, name in enumerate(names)]
@@ -121,24 +116,18 @@ def enumeration(uses):
 def group_table(explanation, groups):
     """Averages by group, and the gaps between groups."""
     averages = by_group(explanation, groups)
-    means = [name for name in NAMES if name in averages]
-    highest = averages["cost"].max()
+    means = {key: name for key, name in FIGURES.items() if key in averages}
+    dearest = averages["cost"].max()
     rows = []
     for group, row in averages.iterrows():
-        texts = {name: figure(name, row[name]) for name in means}
+        texts = {key: figure(key, row[key]) for key in means}
         if row["cost"] > 0:
-            texts["cost"] = bar(row["cost"] / highest, texts["cost"])
+            texts["cost"] = bar(row["cost"] / dearest, texts["cost"])
         valid = bar(row["valid"], percent(row["valid"]))
-        rows.append(
-            (value(show(group)), f"{row['n_rows']:,.0f}", valid, *texts.values())
-        )
-    head = (
-        show(averages.index.name),
-        "Answers",
-        "Valid",
-        *(NAMES[name] for name in means),
-    )
-    content = table("Averages over the valid answers of each group", head, rows)
+        n_rows = f"{row['n_rows']:,.0f}"
+        rows.append((value(show(group)), n_rows, valid, *texts.values()))
+    head = value(show(averages.index.name)), "Answers", "Valid", *means.values()
+    content = table("Means over the valid answers of each group", head, rows)
     return tag("div", content, gaps(explanation, groups), class_="panel")
 
 

@@ -10,7 +10,7 @@ from ._spec import resolve_position
 from .metrics import burden
 
 __all__ = [
-    "MEANS",
+    "FIGURES",
     "FeatureUse",
     "by_group",
     "feature_uses",
@@ -21,7 +21,12 @@ __all__ = [
     "verdict",
 ]
 
-MEANS = ("cost", "implausibility", "probability", "n_changed")
+FIGURES = {
+    "cost": "Cost",
+    "implausibility": "Implausibility",
+    "probability": "Target probability",
+    "n_changed": "Changes",
+}
 
 
 class FeatureUse(NamedTuple):
@@ -113,8 +118,8 @@ def by_group(explanation, groups):
     table = burden(explanation.cost, explanation.valid, group).table
     figures = {
         name: np.where(explanation.valid, getattr(explanation, name), np.nan)
-        for name in MEANS[1:]
-        if getattr(explanation, name) is not None
+        for name in FIGURES
+        if name != "cost" and getattr(explanation, name) is not None
     }
     rows = pd.DataFrame(figures)
     means = rows.groupby(group, dropna=False, observed=True).mean()
@@ -156,4 +161,6 @@ def figure(name, value):
         return "unknown"
     if name == "probability":
         return f"{value:.1%}"
+    if isinstance(value, (int, np.integer)):
+        return str(value)
     return f"{value:.2g}" if 0 < abs(value) < 0.1 else f"{value:.2f}"

@@ -1,8 +1,18 @@
 """Pieces that all parts of a report share: sections, tables, marks and bars."""
 
-from ._html import tag
+from ._html import Html, markup, tag
 
-__all__ = ["bar", "hidden", "mark", "section", "sign", "table", "value", "way"]
+__all__ = [
+    "bar",
+    "feature",
+    "hidden",
+    "mark",
+    "section",
+    "sign",
+    "table",
+    "value",
+    "way",
+]
 
 LOCK = "M4 7V5a4 4 0 0 1 8 0v2h1v8H3V7Zm2 0h4V5a2 2 0 0 0-4 0Z"
 RISE = "M8 2l5 6H9.5v6h-3V8H3Z"
@@ -36,6 +46,11 @@ def table(caption, head, rows):
 def value(text):
     """Text that comes from the table, kept apart in its direction of writing."""
     return tag("bdi", text)
+
+
+def feature(name, word="both"):
+    """A feature, which may break after an underscore, with its mark."""
+    return [tag("bdi", Html(markup(name).replace("_", "_<wbr>"))), mark(word)]
 
 
 def hidden(text):

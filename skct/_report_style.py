@@ -15,7 +15,7 @@ body {
   font: 1rem/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif;
 }
 @page { margin: 15mm; }
-@media print { body { padding: 0; font-size: 0.8rem; } }
+@media print { html { font-size: 75%; } body { padding: 0; } }
 """
 
 # "&" stands for the class of the report; text has the colour of what is around it.
@@ -44,7 +44,10 @@ SCOPED = """
 & .tile { padding: 0.7rem 0.9rem; display: flex; flex-direction: column; }
 & .tile dt { font-size: 0.82rem; opacity: 0.78; margin: 0; font-weight: 400; }
 & .tile dd { margin: auto 0 0; font-size: 1.5rem; font-weight: 600; }
-& .tile small { font-size: 0.82rem; font-weight: 400; opacity: 0.78; }
+& .tile small {
+  display: inline-block; font-size: 0.82rem; font-weight: 400; line-height: 1.2;
+  opacity: 0.78;
+}
 & .ways { list-style: none; margin: 0.9rem 0 0; padding: 0; }
 & .panel { padding: 0.5rem 1rem 0.75rem; overflow-x: auto; }
 & table {
@@ -65,14 +68,15 @@ SCOPED = """
   border-top: 0; font-size: 0.82rem; font-weight: 400; opacity: 0.78;
   vertical-align: bottom;
 }
-& th[scope="row"] { font-weight: 500; min-width: 7.2rem; }
+& th[scope="row"] { font-weight: 500; }
+& th bdi { overflow-wrap: break-word; }
 & .cards {
   display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr));
 }
 & .card {
   border-inline-start: 4px solid var(--good); padding: 0.9rem 1.1rem 0.8rem;
-  break-inside: avoid;
+  break-inside: avoid; overflow-x: auto;
 }
 & .card.failed { border-inline-start: 4px dashed var(--bad); }
 & .top { display: flex; gap: 0.75rem; justify-content: space-between; }

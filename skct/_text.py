@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._cells import objects, show, show_change
-from ._recourse import MEANS, figure, label, verdict
+from ._recourse import FIGURES, figure, label, verdict
 
 __all__ = ["as_text"]
 
@@ -28,11 +28,10 @@ def as_text(explanation, max_rows):
 def averages(explanation):
     """Averages over the valid rows in one line."""
     summary = explanation.summary()
-    names = {"probability": "target probability", "n_changed": "changed features"}
     texts = [
-        f"{names.get(name, name)} {figure(name, summary[name])}"
-        for name in MEANS
-        if name in summary
+        f"{name.lower()} {figure(key, summary[key])}"
+        for key, name in FIGURES.items()
+        if key in summary
     ]
     return cut(f"mean {', '.join(texts)}", WIDTH)
 
@@ -40,27 +39,26 @@ def averages(explanation):
 def cases(explanation):
     """A head line for each row and its changes below, all in the same columns."""
     before, after, moved = explanation._sides()
-    old, new = objects(before), objects(after)
     names = [cut(show(name), NAME) for name in before.columns]
-    lists = []
+    old, new = objects(before), objects(after)
+    changes = {
+        (i, j): [cut(text, VALUE) for text in show_change(old[i, j], new[i, j])]
+        for i in range(len(explanation))
+        for j in np.flatnonzero(moved[i])[:MAX_CHANGES]
+    }
+    width = max((len(names[j]) for _, j in changes), default=0)
+    room = max((len(was) for was, _ in changes.values()), default=0)
+    lines = []
     for i in range(len(explanation)):
-        columns = np.flatnonzero(moved[i])
-        shown = columns[:MAX_CHANGES]
-        lines = [
-            (names[j], *(cut(t, VALUE) for t in show_change(old[i, j], new[i, j])))
-            for j in shown
+        lines.append(f"\n{head(explanation, i)}")
+        lines += [
+            f"    {names[j]:<{width}}  {was:>{room}} -> {becomes}"
+            for (row, j), (was, becomes) in changes.items()
+            if row == i
         ]
-        lists.append((lines, len(columns) - len(shown)))
-    everything = [line for lines, _ in lists for line in lines]
-    widths = [max((len(line[k]) for line in everything), default=0) for k in (0, 1)]
-    blocks = []
-    for i, (lines, left_out) in enumerate(lists):
-        blocks.append("\n" + head(explanation, i))
-        for name, was, becomes in lines:
-            blocks.append(f"    {name:<{widths[0]}}  {was:>{widths[1]}} -> {becomes}")
-        if left_out:
-            blocks.append(f"    ... and {left_out} more changes")
-    return blocks
+        if moved[i].sum() > MAX_CHANGES:
+            lines.append(f"    ... and {moved[i].sum() - MAX_CHANGES} more changes")
+    return lines
 
 
 def head(explanation, i):

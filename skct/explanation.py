@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ._cells import as_frame, changed, free_name, objects, plain
-from ._recourse import MEANS, by_group
+from ._recourse import FIGURES, by_group
 from ._report import document, fragment
 from ._table import take
 from ._text import as_text
@@ -167,7 +167,7 @@ class CounterfactualExplanation:
             implausibility, target probability and number of changed features.
         """
         values = {"n_rows": len(self), "valid": self.valid.mean() if len(self) else 0.0}
-        for name in MEANS:
+        for name in FIGURES:
             figure = getattr(self, name)
             if figure is not None:
                 values[name] = figure[self.valid].mean() if self.valid.any() else None
