@@ -1,6 +1,6 @@
 """Judgement of what a search has found: decoded, re-encoded and measured."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from . import metrics
 from ._inference import batched_logits
 from ._table import as_polars, is_polars
-from .explanation import CounterfactualExplanation
+from .explanation import CounterfactualExplanation, row_fields
 from .rules import outside_domain
 
 __all__ = ["concatenate", "judge", "restore_type"]
@@ -53,6 +53,7 @@ def judge(view, X, rows, encoded, logits, wanted, weights, found, n_iter):
         n_changed=moved.sum(1),
         n_iter=n_iter,
         reason=reasons(view, X, valid, probability, moved, n_iter),
+        mutability=np.array([rule.word for rule in view.rules], dtype=object),
     )
 
 
@@ -68,10 +69,10 @@ def concatenate(parts):
             return pd.concat(values)
         return np.concatenate(values)
 
-    names = [field.name for field in fields(CounterfactualExplanation)]
-    return CounterfactualExplanation(
-        **{name: join([getattr(part, name) for part in parts]) for name in names}
-    )
+    joined = {
+        name: join([getattr(part, name) for part in parts]) for name in row_fields()
+    }
+    return replace(parts[0], **joined)
 
 
 def implausibilities(view, coordinates, wanted):

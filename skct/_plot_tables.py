@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from ._cells import as_frame, changed, show
 from ._plot_parts import BaseDisplay
-from .explanation import as_frame, changed, show
 
 __all__ = ["RecourseDisplay"]
 

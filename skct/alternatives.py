@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gmean
 
-from .explanation import free_name
+from ._cells import free_name
 
 __all__ = ["choose", "thin_out", "tilts"]
 

@@ -1,14 +1,17 @@
 """`CounterfactualExplanation`: the frozen answer, in raw columns and units."""
 
 import json
-from dataclasses import dataclass, fields
-from html import escape
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from ._table import as_pandas, is_polars, take
+from ._cells import as_frame, changed, free_name, objects, plain
+from ._recourse import FIGURES, by_group
+from ._report import document, fragment
+from ._table import is_polars, take
+from ._text import as_text
+from ._validation import is_integer, parameter_error
 
 __all__ = ["CounterfactualExplanation"]
 
@@ -64,6 +67,9 @@ class CounterfactualExplanation:
     alternative : int ndarray of shape (n,) or None
         With several answers per row the number of the answer, from 0; rows then repeat
         in `row`, and frames have a (row, alternative) index.
+    mutability : ndarray of str of shape (n_columns,) or None
+        What was allowed: "both", "none", "increase" or "decrease" for each (flattened)
+        column of the table, the same for all rows.
     """
 
     factual: object
@@ -80,6 +86,7 @@ class CounterfactualExplanation:
     n_iter: np.ndarray
     reason: np.ndarray
     alternative: np.ndarray | None = None
+    mutability: np.ndarray | None = None
 
     def __len__(self):
         return len(self.row)
@@ -91,7 +98,8 @@ class CounterfactualExplanation:
                 raise IndexError(f"row {key} of an explanation of {len(self)} rows")
             key = [int(key)]
         rows = np.arange(len(self))[key]
-        return type(self)(*(take(getattr(self, f.name), rows) for f in fields(self)))
+        parts = {name: take(getattr(self, name), rows) for name in row_fields()}
+        return replace(self, **parts)
 
     def to_frame(self):
         """Counterfactuals with their figures, as one DataFrame.
@@ -137,9 +145,7 @@ class CounterfactualExplanation:
         changes : DataFrame with columns row, (alternative,) feature, from, to
             Rows without a valid counterfactual are left blank.
         """
-        before = as_frame(self.factual, self.row)
-        after = as_frame(self.counterfactual, self.row)
-        moved = changed(before, after) & self.valid[:, None]
+        before, after, moved = self._sides()
         rows, columns = np.nonzero(moved)
         which = {"row": self.row[rows]}
         if self.alternative is not None:
@@ -148,10 +154,16 @@ class CounterfactualExplanation:
             {
                 **which,
                 "feature": [before.columns[j] for j in columns],
-                "from": cells(before, rows, columns),
-                "to": cells(after, rows, columns),
+                "from": objects(before)[rows, columns],
+                "to": objects(after)[rows, columns],
             }
         )
+
+    def _sides(self):
+        """Frames before and after, and which cells of valid answers differ."""
+        before = as_frame(self.factual, self.row)
+        after = as_frame(self.counterfactual, self.row)
+        return before, after, changed(before, after) & self.valid[:, None]
 
     def summary(self):
         """Averages over the rows.
@@ -162,13 +174,52 @@ class CounterfactualExplanation:
             Number of rows, share of valid ones; over the valid ones mean cost,
             implausibility, target probability and number of changed features.
         """
-        names = ("cost", "implausibility", "probability", "n_changed")
         values = {"n_rows": len(self), "valid": self.valid.mean() if len(self) else 0.0}
-        for name in names:
+        for name in FIGURES:
             figure = getattr(self, name)
             if figure is not None:
                 values[name] = figure[self.valid].mean() if self.valid.any() else None
         return pd.Series(values, dtype=float)
+
+    def by_group(self, groups):
+        """Averages over the rows of each group: who carries which burden.
+
+        Parameters
+        ----------
+        groups : column of the table, or array-like of shape (n,)
+            Name (position where there are no names) of the column that holds the
+            groups, or the group of each row. Cut numbers into ranges first, with
+            `pandas.cut`. Rows whose group is missing form a group of their own.
+
+        Returns
+        -------
+        table : DataFrame of shape (n_groups, n_figures)
+            `summary` of each group: n_rows, valid (share of valid ones) and, over the
+            valid ones, mean cost, implausibility, probability and n_changed; NaN where
+            a group has no valid answer.
+
+        Raises
+        ------
+        ValueError
+            For an unknown column, or a number of groups other than that of rows.
+
+        Notes
+        -----
+        Alternatives count one by one, as in `summary`. To count everybody once, take
+        the first ones: ``answer[answer.alternative == 0].by_group(...)``.
+        `skct.metrics.burden` gives the gaps and ratios between groups.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skct import CounterfactualTrainingClassifier
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> clf = CounterfactualTrainingClassifier(random_state=0)
+        >>> clf = clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y)
+        >>> clf.explain(X[::10]).by_group(y[::10])["n_rows"].tolist()
+        [5, 5, 5]
+        """
+        return by_group(self, groups)
 
     def to_json(self, **kwargs):
         """Answers as a JSON list, one object per row.
@@ -183,13 +234,16 @@ class CounterfactualExplanation:
         text : str
             Each object has row, factual, counterfactual, changes and the figures.
         """
-        before = as_frame(self.factual, self.row)
-        after = as_frame(self.counterfactual, self.row)
-        moved = changed(before, after) & self.valid[:, None]
+        before, after, moved = self._sides()
+        columns = [str(name) for name in before.columns]
+        tables = objects(before), objects(after)
         records = []
         for i in range(len(self)):
-            old, new = (table_row(t, i) for t in (before, after))
-            names = [str(before.columns[j]) for j in np.flatnonzero(moved[i])]
+            old, new = (
+                dict(zip(columns, map(plain, table[i]), strict=True))
+                for table in tables
+            )
+            names = [columns[j] for j in np.flatnonzero(moved[i])]
             records.append(
                 {
                     "row": plain(self.row[i]),
@@ -208,64 +262,45 @@ class CounterfactualExplanation:
             return {}
         return {"alternative": int(self.alternative[i])}
 
-    def _label(self, i):
-        """Row `i` in words: its label, and which alternative it is."""
-        number = "" if self.alternative is None else f" / {self.alternative[i]}"
-        return f"{self.row[i]}{number}"
+    def to_html(self, *, groups=None, max_rows=100):
+        """Report that people can read: a page of its own, without scripts or links.
 
-    def to_html(self):
-        """Table of what changes for whom, self-contained and escaped.
+        It shows the averages, which features carry the changes, the groups if any, and
+        a card per row: what would have to change, and what it costs. Everything from
+        the table is escaped. To keep it in a file::
+
+            Path("report.html").write_text(answer.to_html(), encoding="utf-8")
+
+        Parameters
+        ----------
+        groups : column of the table, or array-like of shape (n,), optional
+            Adds a table of the groups, as `by_group` makes it.
+        max_rows : int or None, default=100
+            Cards to show; averages are over all rows. None: a card for every row.
 
         Returns
         -------
         html : str
+            HTML document.
+
+        Raises
+        ------
+        ValueError
+            For groups that `by_group` does not take, or a wrong `max_rows`.
         """
-        before = as_frame(self.factual, self.row)
-        after = as_frame(self.counterfactual, self.row)
-        moved = changed(before, after) & self.valid[:, None]
-        figures = [
-            n for n in ("target", "cost", "implausibility") if n in self._figures()
-        ]
-        head = "".join(
-            f'<th scope="col">{escape(str(name))}</th>'
-            for name in ["row", *before.columns, *figures, "valid"]
-        )
-        lines = []
-        for i in range(len(self)):
-            row = [f'<th scope="row">{escape(self._label(i))}</th>']
-            for j in range(before.shape[1]):
-                old, new = (escape(show(t.iloc[i, j])) for t in (before, after))
-                row.append(
-                    f"<td><b>{old} &rarr; {new}</b></td>"
-                    if moved[i, j]
-                    else f"<td>{old}</td>"
-                )
-            row += [f"<td>{escape(show(getattr(self, n)[i]))}</td>" for n in figures]
-            answer = "yes" if self.valid[i] else f"no: {self.reason[i]}"
-            row.append(f"<td>{escape(answer)}</td>")
-            lines.append(f"<tr>{''.join(row)}</tr>")
-        return (
-            "<table><caption>Counterfactual explanations</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-        )
+        if max_rows is not None and (not is_integer(max_rows) or max_rows < 0):
+            raise parameter_error(self, "max_rows", "an integer >= 0 or None", max_rows)
+        return document(self, groups, max_rows)
 
     def _repr_html_(self):
-        return self[:20].to_html()
+        return fragment(self, max_rows=20)
 
     def __repr__(self):
         n_valid = int(self.valid.sum())
         return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
 
     def __str__(self):
-        shown = self.changes()
-        shown[["from", "to"]] = shown[["from", "to"]].map(show)
-        text = shown.head(40).to_string(index=False) if len(shown) else "no changes"
-        more = f"\n... and {len(shown) - 40} more changes" if len(shown) > 40 else ""
-        failed = [
-            f"\nrow {self._label(i)}: no valid counterfactual; {self.reason[i]}"
-            for i in np.flatnonzero(~self.valid)[:5]
-        ]
-        return f"{self!r}\n{text}{more}{''.join(failed)}"
+        return as_text(self, max_rows=10)
 
     def plot(self, *, ax=None, max_rows=20):
         """Heat table of the changes (needs matplotlib).
@@ -285,63 +320,7 @@ class CounterfactualExplanation:
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
 
 
-def free_name(name, taken):
-    """The name, with ``ce_`` in front as often as it takes to be new."""
-    taken = set(taken)
-    while name in taken:
-        name = f"ce_{name}"
-    return name
-
-
-def as_frame(table, row):
-    """Table of any type as a pandas frame with one column per feature."""
-    if is_polars(table):
-        return as_pandas(table).set_axis(row)
-    if hasattr(table, "iloc"):
-        return table
-    if sparse.issparse(table):
-        table = table.toarray()
-    return pd.DataFrame(table.reshape(len(table), -1), index=row)
-
-
-def changed(before, after):
-    """Mask of the cells that differ; two missing values do not."""
-    columns = []
-    for j in range(before.shape[1]):
-        old = before.iloc[:, j].astype(object).to_numpy()
-        new = after.iloc[:, j].astype(object).to_numpy()
-        gone = pd.isna(old)
-        differs = np.array(
-            [a != b for a, b in zip(old, new, strict=True)], dtype=object
-        )
-        columns.append(np.where(gone, ~pd.isna(new), np.where(gone, False, differs)))
-    if not columns:
-        return np.zeros(before.shape, dtype=bool)
-    return np.stack(columns, axis=1).astype(bool)
-
-
-def cells(frame, rows, columns):
-    """Single cells of a frame as an object array."""
-    values = np.empty(len(rows), dtype=object)
-    values[:] = [frame.iat[i, j] for i, j in zip(rows, columns, strict=True)]
-    return values
-
-
-def plain(value):
-    """A value as JSON knows it."""
-    if value is None or (np.ndim(value) == 0 and pd.isna(value)):
-        return None
-    value = value.item() if hasattr(value, "item") else value
-    return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def table_row(frame, i):
-    """One row of a frame as a dict of plain values."""
-    return {str(name): plain(frame.iat[i, j]) for j, name in enumerate(frame.columns)}
-
-
-def show(value):
-    """A cell as text, floats in five digits."""
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.5g}"
-    return str(value)
+def row_fields():
+    """Names of the fields that hold one entry per row."""
+    names = [field.name for field in fields(CounterfactualExplanation)]
+    return [name for name in names if name != "mutability"]

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from conftest import quick
 
+from skct import CounterfactualExplainer
+
 
 @pytest.fixture
 def answer(fitted, denied):
@@ -60,6 +62,20 @@ def test_json_is_json_and_agrees_with_the_changes(answer):
     n_changes = sum(len(record["changes"]) for record in records)
     assert n_changes == len(answer.changes())
     assert records[0]["factual"]["age"] == int(answer.factual["age"].iloc[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*hardly differ")
+def test_it_knows_what_was_allowed_however_it_was_made(fitted, denied):
+    words = {"age": "none", "married": "none", "education": "increase"}
+    words = [words.get(name, "both") for name in denied.columns]
+    explainer = CounterfactualExplainer(fitted, batch_size=2, target="approved")
+    answer = explainer.explain(denied[:5])
+    for part in (answer, answer[1:2], answer[answer.valid], answer[:0]):
+        assert part.mutability.tolist() == words
+    several = explainer.explain(denied[:2], n_alternatives=2)
+    assert several[[0, 3]].mutability.tolist() == words
+    other = CounterfactualExplainer(fitted, mutability={"job": "none"})
+    assert other.explain(denied[:2]).mutability.tolist().index("none") == 2
 
 
 def test_html_escapes_names_and_values():
