@@ -124,7 +124,14 @@ def write_series(series, rows, values, keep_dtype):
         values = np.round(np.asarray(values, dtype=float))
         values = np.clip(values, info.min, info.max).astype(np.int64)
     out = series.copy()
-    out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
+    try:
+        new = pd.array(values, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {series.name!r} has the type {dtype} and cannot hold "
+            f"{values[0]!r}; pass it in the type that it had in fit."
+        ) from error
+    out.iloc[np.flatnonzero(rows)] = new
     return out
 
 
