@@ -250,8 +250,22 @@ def validate_labels(estimator, y):
         raise ValueError("Input y contains NaN; drop the rows without a label.")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("Input y contains infinity; give every row a label.")
+    if y.dtype == object:
+        check_sortable(y)
     check_classification_targets(y)
     return y
+
+
+def check_sortable(y):
+    """Check that labels are of one kind."""
+    try:
+        np.unique(y)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"Input y holds labels of several kinds, {', '.join(kinds)}, which have no "
+            "order; convert them to one."
+        ) from error
 
 
 def label_set(classes):

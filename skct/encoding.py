@@ -364,7 +364,8 @@ class FeatureSpace:
             },
             keep_dtype=False,
         )
-        encoded = _transformers.apply(self.transformer, table).astype(np.float32)
+        with np.errstate(over="ignore"):  # `encode` names what is too large
+            encoded = _transformers.apply(self.transformer, table).astype(np.float32)
         return encoded.reshape(len(values), -1)
 
     # ------------------------------------------------------------------- learning

@@ -256,8 +256,8 @@ def to_numbers(values, name):
         numbers = series.to_numpy(dtype=float, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"Column {name!r} was numeric in training and now holds something that "
-            f"is not a number: {error}. Convert it, or fit again."
+            f"Column {name!r} is a number to the model, but holds something that is "
+            f"none: {error}. Convert it, or fit again."
         ) from error
     if np.isinf(numbers).any():
         raise ValueError(
@@ -303,6 +303,7 @@ def learn_category(name, values):
             categories = [c for c in dtype.categories if c in counts.index]
         else:
             categories = sorted(counts.index, key=lambda c: (str(type(c)), c))
+        hash(tuple(categories))
     except TypeError as error:  # lists, say, which cannot be told apart
         raise unusable(name, type(present.iloc[0]).__name__) from error
     if len(categories) > MAX_CATEGORIES:
