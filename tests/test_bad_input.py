@@ -115,7 +115,8 @@ def w():
 
 def global_random_state():
     state = np.random.get_state()  # noqa: NPY002
-    return pickle.dumps((state, random.getstate())), torch.get_rng_state().tolist()
+    of_torch = torch.get_rng_state().numpy().tobytes()
+    return pickle.dumps((state, random.getstate())), of_torch
 
 
 def refused(case, call):
