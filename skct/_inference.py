@@ -7,7 +7,13 @@ from torch import nn
 from ._path import MIN_ROWS
 from ._search import evaluation_mode
 
-__all__ = ["LogProbability", "batched_logits", "log_probability", "module_device"]
+__all__ = [
+    "LogProbability",
+    "batched_logits",
+    "log_probability",
+    "logits_shape",
+    "module_device",
+]
 
 
 class LogProbability(nn.Module):
@@ -37,6 +43,23 @@ def batched_logits(module, encoded, batch_size=10_000):
     with torch.no_grad(), evaluation_mode(module):
         parts = [module(chunk.to(device)) for chunk in encoded.split(batch_size)]
     return torch.cat(parts)[:n].cpu()
+
+
+def logits_shape(model, x):
+    """Shape of what a model returns for a few rows; () where that is no tensor.
+
+    What torch says about rows that do not fit becomes a ValueError about the model.
+    """
+    try:
+        with torch.no_grad(), evaluation_mode(model):
+            logits = model(x)
+    except (IndexError, RuntimeError) as error:
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"The model cannot take rows of shape {tuple(x.shape[1:])} and type "
+            f"{kind}: {error}. Pass model input that it was made for, in float32."
+        ) from error
+    return tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
 
 
 def module_device(module):

@@ -1,14 +1,12 @@
 """Checks of what functions on models take: batches, targets, numbers."""
 
-from math import inf
-
 import numpy as np
 import torch
 from torch import nn
 
-from ._inference import module_device
+from ._inference import logits_shape, module_device
 from ._search import MIN_ROWS, evaluation_mode
-from ._validation import is_integer, is_number
+from ._validation import as_array, wrong
 from .constraints import Constraints
 
 CHUNK = 2048  # rows at once: bounds memory, and fits the cache
@@ -37,11 +35,18 @@ def is_right(model, X, y):
     return torch.cat(parts) == y
 
 
-def wrong(name, allowed, value):
-    """Build the error for a parameter of a function."""
-    return ValueError(
-        f"The {name!r} parameter must be {allowed}. Got {value!r} instead."
-    )
+def check_model(model, X, least=2):
+    """Check that a model returns one logit per class, and return their number."""
+    if not callable(model):
+        allowed = "a callable from model input to logits, such as clf.module_"
+        raise wrong("model", allowed, type(model).__name__)
+    shape = logits_shape(model, X[:1].to(model_device(model)))
+    if len(shape) != 2 or shape[0] != 1 or shape[1] < least:
+        raise ValueError(
+            f"The model returned logits of shape {shape} for one row; it has to return "
+            "one logit per class, shape (n, n_classes), two for binary."
+        )
+    return shape[1]
 
 
 def check_features(X, name):
@@ -66,15 +71,8 @@ def check_features(X, name):
 
 def check_batch(model, X, y, X_name="X", y_name="y"):
     """Model input and class indices as Tensors of their own."""
-    X, y = check_features(X, X_name), np.array(y)
-    with torch.no_grad(), evaluation_mode(model):
-        logits = logits_of(model, X[:1])
-    if logits.dim() != 2 or logits.shape[1] < 2:
-        raise ValueError(
-            f"The model returned logits of shape {tuple(logits.shape)} for one row; it "
-            "has to return one logit per class, shape (n, n_classes), two for binary."
-        )
-    n_classes = logits.shape[1]
+    X, y = check_features(X, X_name), as_array(y_name, y)
+    n_classes = check_model(model, X)
     allowed = (
         f"{len(X)} class indices, integers from 0 to {n_classes - 1}, such as "
         "np.searchsorted(clf.classes_, labels)"
@@ -96,21 +94,3 @@ def check_constraints(constraints, X):
         raise wrong("constraints", allowed, constraints)
     if tuple(constraints.lower.shape) != shape:
         raise wrong("constraints", allowed, tuple(constraints.lower.shape))
-
-
-def check_count(name, value, low=1):
-    """Check an integer."""
-    if not is_integer(value) or value < low:
-        raise ValueError(
-            f"The {name!r} parameter must be an integer >= {low}. Got {value!r}."
-        )
-
-
-def check_number(name, value, positive=False):
-    """Check a size that is not negative, or even positive, and return it."""
-    if not is_number(value) or not 0 <= value < inf or (positive and value == 0):
-        raise ValueError(
-            f"The {name!r} parameter must be a number {'>' if positive else '>='} 0. "
-            f"Got {value!r}."
-        )
-    return value

@@ -5,8 +5,9 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ._plot_parts import COLOURS, BaseDisplay, legend_beside, look_inside, plot_colours
-from ._validation import label_codes
+from ._validation import label_codes, wrong
 from ._view import unwrap
+from .classifier import CounterfactualTrainingClassifier
 from .robustness import robust_accuracy
 
 __all__ = ["AblationDisplay", "HistoryDisplay", "RobustAccuracyDisplay"]
@@ -93,6 +94,8 @@ class RobustAccuracyDisplay(BaseDisplay):
         **options
             Passed to the attack, such as ``random_state=0`` to `pgd`.
         """
+        if not hasattr(estimators, "items"):
+            raise wrong("estimators", "a dict from name to classifier", estimators)
         tables, y = [], np.asarray(y)
         for kind in attack if isinstance(attack, (list, tuple)) else [attack]:
             options |= {"epsilons": epsilons, "attack": kind}
@@ -284,8 +287,12 @@ class HistoryDisplay(BaseDisplay):
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
         """Draw the history of a fitted classifier, or a Pipeline that ends in one."""
-        check_is_fitted(estimator)
-        return cls(unwrap(estimator)[1].history_).plot(ax=ax)
+        inner = unwrap(estimator)[1]
+        if not isinstance(inner, CounterfactualTrainingClassifier):
+            allowed = "a CounterfactualTrainingClassifier, or a Pipeline ending in one"
+            raise wrong("estimator", allowed, inner)
+        check_is_fitted(inner)
+        return cls(inner.history_).plot(ax=ax)
 
     def _panels(self):
         """Columns that have values, by panel."""
@@ -352,6 +359,8 @@ def method_colours(names):
 
 def require_columns(frame, names, owner):
     """Raise if a tidy frame lacks columns."""
+    if not isinstance(frame, pd.DataFrame):
+        raise wrong(owner, "a DataFrame", type(frame).__name__)
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise ValueError(
@@ -362,5 +371,13 @@ def require_columns(frame, names, owner):
 
 def score_table(scores, epsilons, attack):
     """Tidy table of accuracies given by model."""
+    if not hasattr(scores, "values"):
+        raise wrong("scores", "a dict from model to accuracies", scores)
+    lengths = {len(values) for values in scores.values()} if scores else {0}
+    if lengths != {len(epsilons)} or not len(epsilons):
+        raise ValueError(
+            "The 'scores' parameter must hold one accuracy per radius for each model. "
+            f"Got lengths {sorted(lengths)} for {len(epsilons)} epsilons."
+        )
     table = pd.DataFrame(scores).assign(epsilon=epsilons, attack=attack)
     return table.melt(["epsilon", "attack"], var_name="model", value_name="accuracy")

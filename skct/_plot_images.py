@@ -3,8 +3,9 @@
 import numpy as np
 
 from ._plot_parts import COLOURS, BaseDisplay, class_colours, legend_beside, look_inside
-from ._validation import label_codes
+from ._validation import as_floats, check_count, is_integer, label_codes, wrong
 from .attribution import integrated_gradients
+from .explanation import CounterfactualExplanation
 
 __all__ = ["AttributionDisplay", "ImageGridDisplay"]
 
@@ -98,6 +99,11 @@ class ImageGridDisplay(BaseDisplay):
         """
         if not isinstance(explanation, dict):
             explanation = {"counterfactual": explanation}
+        check_count("max_rows", max_rows)
+        for answer in explanation.values() or [None]:
+            if not isinstance(answer, CounterfactualExplanation):
+                allowed = "a CounterfactualExplanation, or a dict of them"
+                raise wrong("explanation", allowed, type(answer).__name__)
         shown = {name: e[:max_rows] for name, e in explanation.items()}
         first = next(iter(shown.values()))
         for name, other in shown.items():
@@ -196,7 +202,7 @@ class AttributionDisplay(BaseDisplay):
         image_shape=None,
         unit="Mean |attribution|",
     ):
-        attribution = np.asarray(attribution, dtype=float)
+        attribution = as_floats("attribution", attribution)
         if image_shape is not None:
             attribution = as_images(attribution, image_shape, "attribution")
         elif attribution.ndim != 2:
@@ -204,6 +210,8 @@ class AttributionDisplay(BaseDisplay):
                 "attribution must have shape (n_classes, n_features), or come with "
                 f"image_shape. Got {attribution.shape} instead."
             )
+        if not hasattr(classes, "__len__"):
+            raise wrong("classes", "a sequence of labels", classes)
         if len(attribution) != len(classes):
             raise ValueError(
                 f"attribution has {len(attribution)} rows for {len(classes)} classes."
@@ -213,6 +221,13 @@ class AttributionDisplay(BaseDisplay):
             protected = np.zeros(shape, dtype=bool)
         if feature_names is None:
             feature_names = [f"feature {j}" for j in range(np.prod(shape))]
+        for name, values in (
+            ("feature_names", feature_names),
+            ("protected", protected),
+        ):
+            if np.size(values) != np.prod(shape):
+                allowed = f"one value for each of {np.prod(shape)} features"
+                raise wrong(name, allowed, values)
         self.attribution, self.classes = attribution, list(classes)
         self.feature_names = [str(name) for name in feature_names]
         self.protected = np.reshape(protected, shape).astype(bool)
@@ -318,9 +333,11 @@ def targets(explanation):
 
 def as_images(values, image_shape, name):
     """Images of shape (n, height, width) from the forms in which they are kept."""
-    values = np.asarray(values, dtype=float)
+    values = as_floats(name, values)
     if image_shape is not None:
-        if len(image_shape) != 2 or values[:1].size not in (0, np.prod(image_shape)):
+        if np.shape(image_shape) != (2,) or not all(map(is_integer, image_shape)):
+            raise wrong("image_shape", "None or (height, width)", image_shape)
+        if values[:1].size not in (0, np.prod(image_shape)):
             raise ValueError(
                 f"The 'image_shape' {tuple(image_shape)} does not fit {name} of shape "
                 f"{values.shape}; give (height, width) of one image."

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ._validation import wrong
 from .explainer import CounterfactualExplainer
 
 # Okabe and Ito: told apart with every kind of colour vision.
@@ -45,6 +46,8 @@ def axes_for(ax, nrows=1, ncols=1, **options):
         options |= {"layout": "constrained", "squeeze": False}
         return plt.subplots(nrows, ncols, **options)[1]
     axes = np.asarray(ax, dtype=object)
+    if not all(hasattr(one, "figure") for one in axes.flat):
+        raise wrong("ax", "a matplotlib Axes, or an array of them", ax)
     if axes.size != nrows * ncols:
         raise ValueError(
             f"This plot has {nrows * ncols} panels; 'ax' must hold as many Axes. "
@@ -76,6 +79,7 @@ def explainer_of(estimator, **params):
     """The explainer that is given, or one around a fitted estimator."""
     if not isinstance(estimator, CounterfactualExplainer):
         estimator = CounterfactualExplainer(estimator, **params)
+    estimator._check_parameters()
     check_is_fitted(estimator)
     return estimator
 

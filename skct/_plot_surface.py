@@ -9,7 +9,7 @@ from ._inference import batched_logits, module_device
 from ._plot_parts import BaseDisplay, class_colours, explainer_of, look_inside
 from ._search import trace
 from ._table import dense, take
-from ._validation import label_codes
+from ._validation import check_count, label_codes
 from .explanation import CounterfactualExplanation
 
 __all__ = ["DecisionSurfaceDisplay"]
@@ -103,6 +103,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
         Factuals are explained with ``refine=False`` if a classifier is given, so that
         paths end where the search did. A refined answer adds a last, straight step.
         """
+        check_count("grid_resolution", grid_resolution, low=2)
         explainer = explainer_of(estimator, refine=False)
         view, table = look_inside(explainer, X)
         check_two_numbers(view.space)

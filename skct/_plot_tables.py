@@ -5,6 +5,8 @@ import pandas as pd
 
 from ._cells import as_frame, changed, show
 from ._plot_parts import BaseDisplay
+from ._validation import check_count, wrong
+from .explanation import CounterfactualExplanation
 
 __all__ = ["RecourseDisplay"]
 
@@ -36,12 +38,12 @@ class RecourseDisplay(BaseDisplay):
     """
 
     def __init__(self, explanation, *, max_rows=20):
+        if not isinstance(explanation, CounterfactualExplanation):
+            allowed = "a CounterfactualExplanation, the result of explain"
+            raise wrong("explanation", allowed, type(explanation).__name__)
         if not len(explanation):
             raise ValueError("The explanation holds no row that could be drawn.")
-        if max_rows < 1:
-            raise ValueError(
-                f"The 'max_rows' parameter must be an integer >= 1. Got {max_rows!r}."
-            )
+        check_count("max_rows", max_rows)
         self.explanation = explanation[:max_rows]
 
     @classmethod

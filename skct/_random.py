@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-__all__ = ["draw_seed", "seeded"]
+from ._validation import wrong
+
+__all__ = ["as_random_state", "draw_seed", "seeded"]
 
 # `torch.random.fork_rng` is global to the process: fits in threads take turns.
 _RNG_LOCK = threading.RLock()
@@ -17,7 +19,16 @@ def draw_seed(random_state):
     """Seed from a random state; None never touches the global one."""
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    return int(as_random_state(random_state).randint(2**31 - 1))
+
+
+def as_random_state(random_state):
+    """RandomState of a seed; the error names the parameter."""
+    try:
+        return check_random_state(random_state)
+    except ValueError as error:
+        allowed = "an integer in [0, 2**32), a numpy RandomState or None"
+        raise wrong("random_state", allowed, random_state) from error
 
 
 @contextmanager

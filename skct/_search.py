@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ._path import MIN_ROWS, Found, Path
+from ._validation import is_number, wrong
+from .constraints import Constraints
+from .generators import BaseGenerator
 
 __all__ = ["SearchResult", "blocks", "evaluation_mode", "pad", "search", "trace"]
 
@@ -73,6 +76,13 @@ def search(
         A row that meets the threshold at the start has ``n_iter=0``. A row that never
         does holds its last feasible state, with ``mature=False``.
 
+    Raises
+    ------
+    ValueError
+        For a parameter of another type, shape or range than above.
+    NotFittedError
+        For a generator that learns from rows and has seen none.
+
     Notes
     -----
     Sec. III-A of [1]_ and its reference code: plain gradient descent, stopped row by
@@ -101,6 +111,7 @@ def search(
     >>> result.mature
     tensor([True])
     """
+    check_task(model, factual, target, generator, constraints, epsilon, weights)
     n = len(factual)
     if n == 0:
         empty = torch.zeros(0, dtype=torch.long, device=factual.device)
@@ -118,6 +129,47 @@ def search(
         mature = judge(model, found.counterfactual, target, generator.threshold)
     counterfactual, nascent, n_iter = (part[:n] for part in found)
     return SearchResult(counterfactual, nascent, target[:n], mature[:n], n_iter)
+
+
+def check_task(model, factual, target, generator, constraints, epsilon, weights):
+    """Check what is to be searched; what the model returns shows in the search."""
+    if not callable(model):
+        raise wrong("model", "a callable from rows to logits", type(model).__name__)
+    if not is_tensor(factual, True) or factual.dim() < 2:
+        raise wrong("factual", "a float Tensor of shape (n, *features)", factual)
+    if not factual.isfinite().all():
+        raise wrong("factual", "finite; impute first", factual)
+    n, shape = len(factual), tuple(factual.shape[1:])
+    if (
+        not is_tensor(target, False)
+        or tuple(target.shape) != (n,)
+        or (target < 0).any()
+    ):
+        allowed = f"an int64 Tensor of class indices of shape ({n},)"
+        raise wrong("target", allowed, target)
+    if not isinstance(generator, BaseGenerator):
+        raise wrong("generator", "a BaseGenerator instance", generator)
+    generator.check()
+    fitting = isinstance(constraints, Constraints)
+    if not fitting or tuple(constraints.lower.shape) != shape:
+        raise wrong("constraints", f"Constraints of shape {shape}", constraints)
+    if epsilon is not None and not (is_number(epsilon) and epsilon >= 0):
+        raise wrong("epsilon", "a number >= 0 or None", epsilon)
+    if weights is not None and not (
+        is_tensor(weights, True)
+        and weights.shape[-len(shape) :] == shape
+        and weights.shape[: -len(shape)] in ((), (1,), (n,))
+        and (weights > 0).all()
+    ):
+        allowed = f"None or a positive float Tensor of shape {shape} or {(n, *shape)}"
+        raise wrong("weights", allowed, weights)
+
+
+def is_tensor(value, floating):
+    """Whether a value is a Tensor of floats, or else of indices."""
+    if not isinstance(value, Tensor):
+        return False
+    return value.is_floating_point() if floating else value.dtype == torch.int64
 
 
 def descend(paths, max_iter):

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets as sklearn_datasets
 
+from ._validation import wrong
+
 __all__ = ["NOT_FEATURES", "SOURCES", "Source", "load", "variant"]
 
 NOT_FEATURES = ("id", "ID", "split")
@@ -270,6 +272,8 @@ def variant(name, balanced):
 
 def load(source, data_home):
     """Read the table of a source from its file, or download it."""
+    if not isinstance(data_home, (str, os.PathLike, type(None))):
+        raise wrong("data_home", "a path to a folder, or None", data_home)
     folder = os.environ.get("SKCT_DATA") if data_home is None else data_home
     path = Path(folder).expanduser() / source.file if folder else None
     if path and path.is_file():

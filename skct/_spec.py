@@ -60,6 +60,11 @@ def resolve_mutability(mutability, names, shape):
             words[position] = check_word(key, word)
         return words
     given = np.asarray(mutability, dtype=object)
+    if given.ndim == 0:
+        raise ValueError(
+            "The 'mutability' parameter must be a dict from feature to word, or one "
+            f"word per feature. Got {mutability!r} instead."
+        )
     if given.shape != tuple(shape):
         raise ValueError(
             f"The 'mutability' array has shape {given.shape}, but one row of X has "
@@ -106,6 +111,11 @@ def check_bounds(feature, bounds):
             f"numbers, None for an open end. Got {bounds!r} instead."
         )
     low, high = pair
+    if low == np.inf or high == -np.inf:
+        raise ValueError(
+            f"The domain of feature {feature!r} holds no number. Got {pair!r}; give "
+            "None for an open end."
+        )
     if low is not None and high is not None and low > high:
         raise ValueError(
             f"The domain of feature {feature!r} must have low <= high. Got "

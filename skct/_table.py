@@ -119,13 +119,24 @@ def write_series(series, rows, values, keep_dtype):
         series = series.astype(dtype)
     if dtype == object:
         values = like_objects(values, series)
-    elif pd.api.types.is_integer_dtype(dtype):
+    out = series.copy()
+    try:
+        out.iloc[np.flatnonzero(rows)] = as_dtype(values, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {series.name!r} has the type {dtype} and cannot hold "
+            f"{values[0]!r}; pass it in the type that it had in fit."
+        ) from error
+    return out
+
+
+def as_dtype(values, dtype):
+    """New values in the type of their column; integers rounded, inside its range."""
+    if pd.api.types.is_integer_dtype(dtype):
         info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
         values = np.round(np.asarray(values, dtype=float))
         values = np.clip(values, info.min, info.max).astype(np.int64)
-    out = series.copy()
-    out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
-    return out
+    return pd.array(values, dtype=dtype)
 
 
 def like_objects(values, series):

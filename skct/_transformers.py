@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
+from ._validation import as_floats
 from .preprocessing import CategoryColumn, TableEncoder
 
 __all__ = ["apply", "categories", "inverse_numeric", "sources"]
@@ -27,7 +28,7 @@ def apply(transformer, X):
     encoded = X if transformer is None else transformer.transform(X)
     if sparse.issparse(encoded):
         encoded = encoded.toarray()
-    return np.asarray(encoded, dtype=float)
+    return as_floats("X", encoded)
 
 
 def sources(transformer, n_in, path="preprocessor"):

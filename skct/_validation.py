@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from difflib import get_close_matches
+from math import inf
 from numbers import Integral, Real
 
 import numpy as np
@@ -21,6 +22,13 @@ def parameter_error(owner, name, allowed, value):
     return ValueError(
         f"The {name!r} parameter of {type(owner).__name__} must be {allowed}. "
         f"Got {value!r} instead."
+    )
+
+
+def wrong(name, allowed, value):
+    """Build the error for a parameter of a function."""
+    return ValueError(
+        f"The {name!r} parameter must be {allowed}. Got {value!r} instead."
     )
 
 
@@ -47,7 +55,8 @@ def check_real(owner, name, *, low=None, high=None, open_low=False, open_high=Fa
         and is_number(value)
         and (value >= high if open_high else value > high)
     )
-    if not is_number(value) or value != value or too_low or too_high:
+    finite = is_number(value) and -inf < value < inf
+    if not finite or too_low or too_high:
         left = "(-inf" if low is None else f"{'(' if open_low else '['}{low}"
         right = "inf)" if high is None else f"{high}{')' if open_high else ']'}"
         raise parameter_error(
@@ -64,10 +73,55 @@ def check_integer(owner, name, *, low):
     return value
 
 
+def check_count(name, value, low=1):
+    """Check an integer."""
+    if not is_integer(value) or value < low:
+        raise ValueError(
+            f"The {name!r} parameter must be an integer >= {low}. Got {value!r}."
+        )
+
+
+def check_number(name, value, positive=False):
+    """Check a size that is not negative, or even positive, and return it."""
+    if not is_number(value) or not 0 <= value < inf or (positive and value == 0):
+        raise ValueError(
+            f"The {name!r} parameter must be a number {'>' if positive else '>='} 0. "
+            f"Got {value!r}."
+        )
+    return value
+
+
+def as_array(name, values):
+    """Array of what a user has passed; the error names the parameter."""
+    try:
+        return np.array(values)
+    except (RuntimeError, ValueError) as error:  # a tensor with gradients, ragged rows
+        raise wrong(name, f"an array, but {error}", type(values).__name__) from error
+
+
+def as_floats(name, values):
+    """Float64 array of real numbers; neither words nor dates, which numpy would cast.
+
+    Finite or not, and of any shape; a table stays a copy-free view where it can.
+    """
+    try:
+        values = values if hasattr(values, "iloc") else np.asarray(values)
+        dtypes = values.dtypes if hasattr(values, "columns") else [values.dtype]
+        for dtype in dtypes:
+            if dtype.kind in "mMc":
+                raise TypeError(f"it has values of type {dtype}")
+        return np.asarray(values, dtype=float)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The {name!r} parameter must hold real numbers only, in rows of one "
+            f"length: {error}. Encode categories and convert dates first."
+        ) from error
+
+
 def check_option(owner, name, options):
     """Check that ``owner.name`` is one of `options`, and return it."""
     value = getattr(owner, name)
-    if not any(value is option or value == option for option in options):
+    if not (isinstance(value, str) and value in options):
         allowed = ", ".join(repr(option) for option in options)
         raise parameter_error(owner, name, f"one of {allowed}", value)
     return value
@@ -103,8 +157,9 @@ def unknown_name(kind, name, known, where):
             " X had no column names here: use positions, pass a DataFrame, or let "
             "the step in front return one (set_output(transform='pandas'))."
         )
+    kinds = "categories" if kind == "category" else f"{kind}s"
     return ValueError(
-        f"Unknown {kind} {name!r} in {where}. Known {kind}s: {listed}{more}.{hint}"
+        f"Unknown {kind} {name!r} in {where}. Known {kinds}: {listed}{more}.{hint}"
     )
 
 
@@ -117,7 +172,8 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
     """
     X = as_pandas(X)
     if hasattr(X, "iloc"):
-        if X.ndim != 2 or 0 in X.shape:
+        check_frame(X)
+        if 0 in X.shape:
             shape = "x".join(map(str, X.shape))
             raise ValueError(
                 f"Found array with shape {shape} while a minimum of 1 sample and 1 "
@@ -127,6 +183,7 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
             estimator, X=X, y="no_validation", reset=reset, skip_check_array=True
         )
         return X
+    check_readable(X)
     X = validate_data(
         estimator,
         X=X,
@@ -144,6 +201,43 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
     return X.astype(object) if X.dtype.kind in "US" else X
 
 
+def check_frame(X):
+    """Check that pandas data is a table, with one column per name."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"X is a Series of shape {X.shape}; pass a table, with X.to_frame() for "
+            "one column or X.to_frame().T for one row."
+        )
+    twice = X.columns[X.columns.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"X has several columns of the name {twice[0]!r}; rename them, so that "
+            "each can be told from the others."
+        )
+
+
+def check_readable(X):
+    """Check that an array can be made of X."""
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        try:
+            shape = np.shape(X)
+        except ValueError:  # rows of different lengths
+            shape = ()
+    if shape == ():
+        allowed = (
+            "a table: a DataFrame, a sparse matrix, or an array-like of shape "
+            "(n, *features) with rows of one length"
+        )
+        raise wrong("X", allowed, shortened(X))
+
+
+def shortened(value, length=60):
+    """What a user has passed, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= length else type(value).__name__
+
+
 def validate_labels(estimator, y):
     """Check labels: one per row, none missing, discrete."""
     if y is None:
@@ -156,8 +250,32 @@ def validate_labels(estimator, y):
         raise ValueError("Input y contains NaN; drop the rows without a label.")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("Input y contains infinity; give every row a label.")
+    if y.dtype == object:
+        check_sortable(y)
     check_classification_targets(y)
     return y
+
+
+def check_sortable(y):
+    """Check that labels are of one kind."""
+    try:
+        np.unique(y)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"Input y holds labels of several kinds, {', '.join(kinds)}, which have no "
+            "order; convert them to one."
+        ) from error
+
+
+def label_set(classes):
+    """Sorted labels that were listed by the user."""
+    try:
+        labels = np.unique(column_or_1d(classes))
+    except (TypeError, ValueError) as error:
+        allowed = "labels of one kind, in one dimension and none missing"
+        raise wrong("classes", allowed, classes) from error
+    return labels
 
 
 def label_codes(y, classes):

@@ -47,7 +47,7 @@ def unwrap(estimator):
             estimator = estimator.estimator
         else:
             front += [s for s in estimator.steps[:-1] if not is_identity(s[1])]
-            estimator = estimator.steps[-1][1]
+            estimator = estimator.steps[-1][1] if estimator.steps else None
     return front, estimator
 
 

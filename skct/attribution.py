@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
-from ._model_input import check_count, check_number, model_device
+from ._model_input import check_model, model_device
 from ._random import draw_seed
 from ._search import evaluation_mode
+from ._validation import as_array, as_floats, check_count, check_number, wrong
 from .constraints import Constraints
 from .losses import energy
 from .metrics import as_rows, check_finite, implausibility
@@ -62,10 +63,14 @@ def integrated_gradients(model, X, target, *, baseline=None, n_steps=50):
     """
     check_count("n_steps", n_steps)
     X = as_input("X", X)
+    if X.dim() < 2:
+        allowed = "model input of shape (n, *features)"
+        raise wrong("X", allowed, f"an array of shape {tuple(X.shape)}")
     target = as_codes(target, len(X))
     start = as_baseline(baseline, X)
     if not len(X):
         return np.zeros(X.shape, dtype=np.float32)
+    check_target(target.max(), check_model(model, X, least=1))
     device = model_device(model)
     batches = (values.to(device).split(BATCH_SIZE) for values in (X, target, start))
     total = [
@@ -90,7 +95,6 @@ def logit_gradient(model, x, target):
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         logits = model(x)
-        check_logits(logits, target)
         return torch.autograd.grad(-energy(logits, target).sum(), x)[0]
 
 
@@ -132,8 +136,9 @@ def sensitivity(attribution, features, *, standardize="range"):
     >>> sensitivity([[1.0, -3.0, 4.0]], [0, 1], standardize="share")
     0.5
     """
-    attribution, features = as_rows("attribution", attribution), list(features)
-    if not len(attribution) or not features:
+    attribution = as_rows("attribution", attribution)
+    features = as_positions(features, attribution.shape[1])
+    if not len(attribution) or not len(features):
         raise ValueError(
             "sensitivity needs at least one row and one feature. Got "
             f"{len(attribution)} rows and {len(features)} features."
@@ -237,7 +242,9 @@ def sample_conditional(
     check_count("n_steps", n_steps)
     check_number("step_size", step_size, positive=True)
     noise = step_size**0.5 if noise is None else check_number("noise", noise)
-    constraints = as_domain(bounds).to(model_device(model))
+    domain = as_domain(bounds)
+    check_target(target, check_model(model, domain.lower[None], least=1))
+    constraints = domain.to(model_device(model))
     generator = torch.Generator().manual_seed(draw_seed(random_state))
     state = first_states(constraints, start, n_samples, generator)
     codes = torch.full((n_samples,), int(target), device=state.device)
@@ -261,7 +268,7 @@ def first_states(constraints, start, n_samples, generator):
         share = torch.rand((n_samples, *low.shape), generator=generator)
         return low + share.to(low.device) * (high - low)
     start = as_input("start", start)
-    if not len(start) or start.shape[1:] != low.shape:
+    if start.shape[1:] != low.shape or not start.numel():
         raise ValueError(
             f"The 'start' parameter must hold rows of shape {tuple(low.shape)}. Got "
             f"an array of shape {tuple(start.shape)}."
@@ -345,9 +352,9 @@ def faithfulness(
 
 def as_input(name, X):
     """Finite float32 tensor of its own."""
-    X = np.asarray(X, dtype=np.float32)
+    X = as_floats(name, X)
     check_finite(name, X)
-    return torch.tensor(X)
+    return torch.tensor(X, dtype=torch.float32)
 
 
 def as_codes(target, n):
@@ -380,8 +387,7 @@ def as_baseline(baseline, X):
 def as_domain(bounds):
     """Constraints with finite bounds, from a pair of arrays if need be."""
     if not isinstance(bounds, Constraints):
-        low, high = (np.asarray(end, dtype=np.float32) for end in bounds)
-        low, high = np.broadcast_arrays(low, high)
+        low, high = as_ends(bounds)
         bounds = Constraints.from_arrays(low, high, ["both"] * low.size, low.shape)
     closed = torch.isfinite(bounds.lower) & torch.isfinite(bounds.upper)
     if not (closed & (bounds.lower <= bounds.upper)).all():
@@ -393,15 +399,30 @@ def as_domain(bounds):
     return bounds
 
 
-def check_logits(logits, target):
-    """Check that there is a logit for each target."""
-    if logits.dim() != 2 or len(logits) != len(target):
+def as_ends(bounds):
+    """Low and high ends of a domain, of one shape."""
+    try:
+        low, high = (as_floats("bounds", end) for end in bounds)
+        return np.broadcast_arrays(low, high)
+    except (TypeError, ValueError) as error:
+        allowed = "Constraints, or a pair (low, high) of numbers of one shape"
+        raise wrong("bounds", allowed, bounds) from error
+
+
+def as_positions(features, n):
+    """Positions of features among `n`."""
+    positions = np.atleast_1d(as_array("features", features))
+    try:
+        return np.arange(n)[positions if positions.size else []]
+    except IndexError as error:
+        allowed = f"positions in the flattened model input, integers below {n}"
+        raise wrong("features", allowed, features) from error
+
+
+def check_target(target, n_classes):
+    """Check that there is a logit for the largest target."""
+    if int(target) >= n_classes:
         raise ValueError(
-            "The 'model' parameter must return logits of shape (n, n_classes). Got "
-            f"{tuple(logits.shape)} for {len(target)} rows."
-        )
-    if int(target.max()) >= logits.shape[1]:
-        raise ValueError(
-            f"The 'target' parameter must hold class indices below {logits.shape[1]}, "
-            f"the number of logits. Got {int(target.max())}."
+            f"The 'target' parameter must hold class indices below {n_classes}, the "
+            f"number of logits. Got {int(target)}."
         )

@@ -21,6 +21,7 @@ from ._validation import (
     check_real,
     is_number,
     label_codes,
+    label_set,
     names_restored,
     parameter_error,
     unknown_name,
@@ -254,7 +255,11 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         check_n_counterfactuals(self)
         check_integer(self, "n_reference", low=0)
         check_integer(self, "verbose", low=0)
+        if not isinstance(self.warm_start, (bool, np.bool_)):
+            raise parameter_error(self, "warm_start", "True or False", self.warm_start)
         make_generator(self.generator).check()
+        if isinstance(self.net, CounterfactualNet):
+            self.net.check_parameters()
         if not (self.net is None or isinstance(self.net, NeuralNetClassifier)):
             allowed = "None, a CounterfactualNet or a skorch NeuralNetClassifier"
             raise parameter_error(self, "net", allowed, self.net)
@@ -262,6 +267,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             self.preprocessor is None
             or self.preprocessor == "auto"
             or hasattr(self.preprocessor, "fit_transform")
+            and not isinstance(self.preprocessor, type)
         ):
             allowed = "'auto', None or a transformer"
             raise parameter_error(self, "preprocessor", allowed, self.preprocessor)
@@ -337,7 +343,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         first = not hasattr(self, "net_")
         self._check_parameters()
         if not (first or classes is None):
-            given = np.unique(classes)
+            given = label_set(classes)
             if not np.array_equal(given, self.classes_):
                 raise ValueError(
                     f"The 'classes' parameter is {given.tolist()}, but the first call "
@@ -381,7 +387,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
 
         Nothing is set on the estimator yet, so that a failing fit leaves it as it was.
         """
-        classes = np.unique(y if classes is None else classes)
+        classes = np.unique(y) if classes is None else label_set(classes)
         codes = label_codes(y, classes)
         if len(classes) < 2:
             raise ValueError(
@@ -458,19 +464,20 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         """Weights of the classes in the criterion, or None."""
         if self.class_weight is None:
             return None
-        if isinstance(self.class_weight, str):
-            check_option(self, "class_weight", ("balanced",))
-        elif not hasattr(self.class_weight, "items"):
-            allowed = "a dict, 'balanced' or None"
-            raise parameter_error(self, "class_weight", allowed, self.class_weight)
-        else:
+        if hasattr(self.class_weight, "items"):
             for label in self.class_weight:
                 if label not in classes:
                     known = classes.tolist()
                     raise unknown_name("label", label, known, "class_weight")
-            if not all(is_number(w) and w >= 0 for w in self.class_weight.values()):
-                allowed = "a dict of weights >= 0"
+            weights = self.class_weight.values()
+            if not all(is_number(w) and 0 <= w < np.inf for w in weights):
+                allowed = "a dict of finite weights >= 0"
                 raise parameter_error(self, "class_weight", allowed, self.class_weight)
+        elif not (
+            isinstance(self.class_weight, str) and self.class_weight == "balanced"
+        ):
+            allowed = "a dict, 'balanced' or None"
+            raise parameter_error(self, "class_weight", allowed, self.class_weight)
         if isinstance(self.class_weight, str) and len(np.unique(y)) < len(classes):
             raise ValueError(
                 "class_weight='balanced' needs rows of every class; in partial_fit "
@@ -487,7 +494,14 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             return None
         if isinstance(self.preprocessor, str):
             return TableEncoder().fit(X)
-        return clone(self.preprocessor).fit(X, y)
+        try:
+            return clone(self.preprocessor).fit(X, y)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"The preprocessor {type(self.preprocessor).__name__} could not be "
+                f"fitted to X: {error}. Use preprocessor='auto', or a "
+                "ColumnTransformer that gives each column what suits it."
+            ) from error
 
     def _reference_rows(self, space, X, codes, seed):
         """Rows to judge plausibility by, drawn without touching any other stream."""

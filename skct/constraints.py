@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ._spec import resolve_domain, resolve_mutability
+from ._validation import parameter_error
 
 __all__ = ["Constraints", "Group"]
 
@@ -109,11 +110,36 @@ class Constraints:
     levels: tuple[tuple[int, Tensor], ...] = ()
 
     def __post_init__(self):
+        self._check()
         zeros = torch.zeros_like(self.lower)
         for name in ("step", "origin"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, zeros)
         self._bound_by_lattice()
+
+    def _check(self):
+        """Check types, shapes and groups, which the search takes for granted."""
+        shape = getattr(self.lower, "shape", None)
+        for name in (
+            "lower",
+            "upper",
+            "can_increase",
+            "can_decrease",
+            "step",
+            "origin",
+        ):
+            value = getattr(self, name)
+            if value is None and name in ("step", "origin"):
+                continue
+            if not isinstance(value, Tensor) or value.shape != shape:
+                allowed = "a Tensor of the shape of one row, as all the others"
+                raise parameter_error(self, name, allowed, value)
+        size = self.lower.numel()
+        for group in self.groups:
+            columns = group.columns if isinstance(group, Group) else ()
+            if not columns or not all(0 <= c < size for c in columns):
+                allowed = f"a tuple of Group, with columns from 0 to {size - 1}"
+                raise parameter_error(self, "groups", allowed, self.groups)
 
     def _bound_by_lattice(self):
         """Draw the bounds of integers in to the lattice, but for float rounding."""
@@ -159,7 +185,8 @@ class Constraints:
         bounds = resolve_domain(domain, names.ravel())
         lower = np.full(names.size, -np.inf)
         upper = np.full(names.size, np.inf)
-        for group in groups:
+        box = cls.from_arrays(lower, upper, words, names.shape, groups=tuple(groups))
+        for group in box.groups:
             lower[list(group.columns)], upper[list(group.columns)] = 0.0, 1.0
         for position, (low, high) in bounds.items():
             lower[position] = lower[position] if low is None else low
@@ -451,6 +478,14 @@ class Constraints:
 
     def __and__(self, other):
         """Intersection: what both allow."""
+        if not isinstance(other, Constraints):
+            return NotImplemented
+        if self.lower.shape != other.lower.shape:
+            raise ValueError(
+                f"Constraints of shape {tuple(self.lower.shape)} and "
+                f"{tuple(other.lower.shape)} do not intersect; both must be about one "
+                "model input."
+            )
         mine = self.step >= other.step
         taken = {column for group in self.groups for column in group.columns}
         more = tuple(g for g in other.groups if taken.isdisjoint(g.columns))

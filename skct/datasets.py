@@ -12,6 +12,7 @@ from sklearn.utils import Bunch
 
 from ._random import draw_seed
 from ._sources import NOT_FEATURES, SOURCES, load, variant
+from ._validation import check_count
 
 __all__ = [
     "fetch_adult",
@@ -35,7 +36,7 @@ SUBSETS = ("all", "train", "test")
 MAKE = """Parameters
     ----------
     n_samples : int, default=3000
-        Half of them per class; the paper trains on 3000.
+        Half of them per class, so at least 2; the paper trains on 3000.
     random_state : int, RandomState instance or None, default=None
         None draws a fresh seed; the global random state is never touched.
 
@@ -43,7 +44,12 @@ MAKE = """Parameters
     -------
     X : ndarray of shape (n_samples, 2)
     y : ndarray of shape (n_samples,)
-        0 or 1."""
+        0 or 1.
+
+    Raises
+    ------
+    ValueError
+        If `n_samples` is not an integer >= 2, or `random_state` is no seed."""
 
 FETCH = """return_X_y : bool, default=False
         Return ``(data, target)`` instead of a Bunch.
@@ -145,6 +151,7 @@ def make_circles(n_samples=3000, *, random_state=None):
     >>> X.shape, bool(((X**2).sum(axis=1)[y == 1] < 0.5).all())
     ((100, 2), True)
     """
+    check_count("n_samples", n_samples, low=2)
     seed = draw_seed(random_state)
     return sklearn_datasets.make_circles(
         n_samples, noise=0.15, factor=0.01, random_state=seed
@@ -169,6 +176,7 @@ def make_moons(n_samples=3000, *, random_state=None):
     >>> X.shape, y.tolist().count(1)
     ((100, 2), 50)
     """
+    check_count("n_samples", n_samples, low=2)
     seed = draw_seed(random_state)
     X, y = sklearn_datasets.make_moons(n_samples, noise=0.1, random_state=seed)
     X[y == 1, 1] -= MOON_SHIFT
@@ -177,6 +185,7 @@ def make_moons(n_samples=3000, *, random_state=None):
 
 def blobs(n_samples, spread, random_state):
     """Draw one blob per centre."""
+    check_count("n_samples", n_samples, low=2)
     return sklearn_datasets.make_blobs(
         n_samples,
         centers=CENTRES,
@@ -313,14 +322,14 @@ def fetch_compas(*, return_X_y=False, as_frame=True, data_home=None):
 
 def fetch(source, data_home, return_X_y, as_frame, subset="all"):
     """Load, select, return."""
+    if subset not in SUBSETS:
+        raise ValueError(f"'subset' must be one of {SUBSETS}. Got {subset!r} instead.")
     table = select(load(source, data_home), subset, source)
     return bunch(table, source, return_X_y, as_frame)
 
 
 def select(table, subset, source):
     """Rows of a subset."""
-    if subset not in SUBSETS:
-        raise ValueError(f"'subset' must be one of {SUBSETS}. Got {subset!r} instead.")
     if subset == "all":
         return table
     if "split" not in table:

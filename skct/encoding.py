@@ -10,6 +10,7 @@ from scipy import sparse
 
 from . import _transformers
 from ._table import dense, get, pick, repeat, write
+from ._validation import wrong
 from .constraints import Constraints, Group
 from .preprocessing import is_category, to_numbers
 from .rules import box, resolve_rules, rules_from, within
@@ -94,12 +95,16 @@ class FeatureSpace:
         ValueError
             If the result is not finite.
         """
+        X = dense(X)
+        if tuple(np.shape(X)[1:]) != tuple(self.raw_shape):
+            allowed = f"a table with rows of shape {tuple(self.raw_shape)}, as in fit"
+            raise wrong("X", allowed, np.shape(X))
         with np.errstate(over="ignore"):  # named below
-            encoded = _transformers.apply(self.transformer, dense(X)).astype(np.float32)
+            encoded = _transformers.apply(self.transformer, X).astype(np.float32)
         if not np.isfinite(encoded).all():
-            where = "X" if self.transformer is None else "the preprocessed X"
+            where = "Input X" if self.transformer is None else "The preprocessed X"
             raise ValueError(
-                f"Input {where} contains NaN, infinity or a value too large for "
+                f"{where} contains NaN, infinity or a value too large for "
                 "float32; impute or scale it, or use preprocessor='auto'."
             )
         return encoded
@@ -123,8 +128,11 @@ class FeatureSpace:
         table : same type as `like`
         """
         table = dense(like)
-        before = _transformers.apply(self.transformer, table)
         after = np.asarray(encoded, dtype=np.float32)
+        if after.shape != (len(table), *self.input_shape):
+            allowed = f"model input of shape {(len(table), *self.input_shape)}"
+            raise wrong("encoded", allowed, after.shape)
+        before = _transformers.apply(self.transformer, table)
         moved = before.astype(np.float32).reshape(len(table), -1) != after.reshape(
             len(table), -1
         )
@@ -356,7 +364,8 @@ class FeatureSpace:
             },
             keep_dtype=False,
         )
-        encoded = _transformers.apply(self.transformer, table).astype(np.float32)
+        with np.errstate(over="ignore"):  # `encode` names what is too large
+            encoded = _transformers.apply(self.transformer, table).astype(np.float32)
         return encoded.reshape(len(values), -1)
 
     # ------------------------------------------------------------------- learning

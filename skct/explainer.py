@@ -15,15 +15,17 @@ from tqdm.auto import tqdm
 
 from ._inference import batched_logits, module_device
 from ._judge import concatenate, judge, restore_type
-from ._random import draw_seed
+from ._model_input import check_model
+from ._random import as_random_state, draw_seed
 from ._reference import draw_reference
 from ._search import search
-from ._spec import resolve_position
+from ._spec import resolve_once
 from ._table import take
 from ._validation import (
     check_integer,
     check_real,
     is_integer,
+    is_number,
     label_codes,
     names_restored,
     parameter_error,
@@ -172,7 +174,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         if hasattr(self, "n_features_in_") or input_features is not None:
             return super().get_feature_names_out(input_features)
-        return self._owner().feature_names_in_
+        owner = self._owner()
+        numbered = [f"x{i}" for i in range(owner.n_features_in_)]
+        return np.asarray(getattr(owner, "feature_names_in_", numbered), dtype=object)
 
     def _is_self_sufficient(self):
         """Whether the classifier inside brings everything, so that no fit is needed."""
@@ -200,15 +204,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             preprocessing step that cannot be inverted.
         """
         self._check_parameters()
-        front, inner = unwrap(self.estimator)
-        if not isinstance(
-            inner, (CounterfactualTrainingClassifier, NeuralNet, nn.Module)
-        ):
-            allowed = (
-                "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
-                "a Pipeline or FrozenEstimator around one"
-            )
-            raise parameter_error(self, "estimator", allowed, self.estimator)
+        inner = unwrap(self.estimator)[1]
         with names_restored(self):
             X, y = self._validate(X, reset=True), validate_labels(self, y)
             check_consistent_length(X, y)
@@ -226,10 +222,23 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             codes = label_codes(y, classes)
             learnt = space, classes, draw_reference(space, X, codes, rng)
             view = self._view(estimator, *learnt)  # wrong constraints show here
+            self._weights(space)
+            if np.ndim(self.target) == 0:
+                target_codes(self.target, len(X), classes)
         self._learnt, self.estimator_ = (*learnt, view.generator), estimator
         return self
 
     def _check_parameters(self):
+        inner = unwrap(self.estimator)[1]
+        if not isinstance(
+            inner, (CounterfactualTrainingClassifier, NeuralNet, nn.Module)
+        ):
+            allowed = (
+                "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
+                "a Pipeline or FrozenEstimator around one"
+            )
+            raise parameter_error(self, "estimator", allowed, self.estimator)
+        as_random_state(self.random_state)
         check_integer(self, "verbose", low=0)
         if self.batch_size is not None:
             check_integer(self, "batch_size", low=1)
@@ -324,7 +333,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         inner = unwrap(estimator)[1]
         if isinstance(inner, CounterfactualTrainingClassifier):
             return inner.classes_
-        n_classes = batched_logits(logit_module(inner), space.encode(X[:1])).shape[1]
+        n_classes = check_model(
+            logit_module(inner), torch.from_numpy(space.encode(X[:1]))
+        )
         labels = np.unique(y)
         return labels if len(labels) == n_classes else np.arange(n_classes)
 
@@ -445,18 +456,19 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         given = self.feature_weights
         if given is None:
             return weights
+        weights, seen = weights.astype(object), {}
         if hasattr(given, "items"):
             for key, weight in given.items():
                 where = "feature_weights"
-                weights[resolve_position(key, space.feature_names, where)] = weight
+                weights[resolve_once(key, space.feature_names, where, seen)] = weight
         elif np.shape(given) == tuple(space.raw_shape):
-            weights = np.asarray(given, dtype=float).ravel()
+            weights = np.asarray(given, dtype=object).ravel()
         else:
             allowed = f"a dict or an array of shape {tuple(space.raw_shape)}"
             raise parameter_error(self, "feature_weights", allowed, given)
-        if not (np.isfinite(weights).all() and (weights > 0).all()):
+        if not all(is_number(w) and 0 < w < np.inf for w in weights):
             raise parameter_error(self, "feature_weights", "positive numbers", given)
-        return weights
+        return weights.astype(float)
 
     def _explain_batch(self, view, X, rows, wanted, weights, n_alternatives):
         """Explanation of one batch: all tilts of all rows in one search."""
@@ -551,11 +563,11 @@ def target_codes(target, n, classes):
             f"The 'target' parameter must be one label or one per row ({n}). Got an "
             f"array of shape {labels.shape}."
         )
-    known = {label: code for code, label in enumerate(classes.tolist())}
+    known = classes.tolist()
     for label in labels.tolist():
         if label not in known:
-            raise unknown_name("label", label, classes.tolist(), "target")
-    return torch.tensor([known[label] for label in labels.tolist()], dtype=torch.long)
+            raise unknown_name("label", label, known, "target")
+    return torch.tensor([known.index(label) for label in labels.tolist()])
 
 
 def warn_about(explanation, generator):

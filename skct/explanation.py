@@ -93,13 +93,21 @@ class CounterfactualExplanation:
 
     def __getitem__(self, key):
         """Rows by position, slice, mask or list of positions."""
-        if isinstance(key, (int, np.integer)):
-            if not -len(self) <= key < len(self):
-                raise IndexError(f"row {key} of an explanation of {len(self)} rows")
-            key = [int(key)]
-        rows = np.arange(len(self))[key]
+        try:
+            rows = np.atleast_1d(np.arange(len(self))[key])
+        except (IndexError, TypeError) as error:
+            raise self._no_rows(key) from error
+        if rows.ndim > 1 or isinstance(key, (bool, tuple)):
+            raise self._no_rows(key)
         parts = {name: take(getattr(self, name), rows) for name in row_fields()}
         return replace(self, **parts)
+
+    def _no_rows(self, key):
+        """Build the error for a key that stands for no rows."""
+        return IndexError(
+            f"{key!r} stands for no row of an explanation of {len(self)} rows; index "
+            "it by position, slice, mask or list of positions."
+        )
 
     def to_frame(self):
         """Counterfactuals with their figures, as one DataFrame.

@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from . import metrics
-from ._random import draw_seed
-from ._validation import check_integer, check_option, check_real, parameter_error
+from ._random import as_random_state, draw_seed
+from ._validation import check_integer, check_option, check_real, wrong
 from .losses import energy
 from .vae import fit_vae
 
@@ -425,9 +425,7 @@ class REVISEGenerator(BaseGenerator):
             check_integer(self, "latent_dim", low=1)
         check_integer(self, "hidden_size", low=1)
         check_integer(self, "n_epochs", low=1)
-        if isinstance(self.random_state, str):
-            allowed = "an integer, a RandomState or None"
-            raise parameter_error(self, "random_state", allowed, self.random_state)
+        as_random_state(self.random_state)
         return self
 
     def fit(self, X, y=None):
@@ -460,6 +458,7 @@ class REVISEGenerator(BaseGenerator):
 
     def decode(self, z):
         """Row of each code, of shape (n, *features)."""
+        check_is_fitted(self, "vae_")
         return self.vae_.decode(z).reshape(-1, *self.shape_)
 
     def penalty(self, state):
@@ -545,6 +544,9 @@ class GravitationalGenerator(BaseGenerator):
         -------
         self : GravitationalGenerator
         """
+        if y is None or len(y) != len(X):
+            allowed = f"{len(X)} class indices, one per row of X"
+            raise wrong("y", allowed, None if y is None else tuple(y.shape))
         kept = [evenly((y == k).nonzero()[:, 0], self.n_reference) for k in y.unique()]
         rows = torch.cat(kept)
         self.rows_, self.classes_of_rows_ = X[rows].clone(), y[rows].clone()
@@ -613,10 +615,7 @@ def make_generator(generator):
     if isinstance(generator, BaseGenerator):
         return clone(generator)
     names = ", ".join(repr(name) for name in GENERATORS)
-    raise ValueError(
-        f"The 'generator' parameter must be one of {names} or a BaseGenerator "
-        f"instance. Got {generator!r} instead."
-    )
+    raise wrong("generator", f"one of {names} or a BaseGenerator instance", generator)
 
 
 def seed_generator(generator, seed):

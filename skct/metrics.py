@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import median_abs_deviation
 from sklearn.neighbors import NearestNeighbors
 
-from ._validation import is_integer, is_number
+from ._validation import as_array, as_floats, is_integer, is_number, wrong
 
 __all__ = [
     "Burden",
@@ -370,7 +370,7 @@ def diversity(alternatives, *, weights=None):
     >>> diversity([[[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]]])
     array([2.66666667])
     """
-    alternatives = np.asarray(alternatives)
+    alternatives = as_floats("alternatives", alternatives)
     if alternatives.ndim < 3 or not alternatives.shape[1]:
         raise ValueError(
             "The 'alternatives' parameter must have the shape (n, k, n_features) with "
@@ -464,13 +464,14 @@ def burden(cost, valid, group):
     >>> result.cost_gap, result.cost_ratio
     (2.0, 0.5)
     """
-    cost, valid = np.asarray(cost, dtype=float), np.asarray(valid)
-    group = pd.Series(group).reset_index(drop=True)
-    if not cost.shape == valid.shape == group.shape:
+    cost, valid = as_floats("cost", cost), as_array("valid", valid)
+    shapes = cost.shape, valid.shape, np.shape(group)
+    if len(set(shapes)) > 1 or cost.ndim != 1:
         raise ValueError(
             "cost, valid and group must be of one length. Got shapes "
-            f"{cost.shape}, {valid.shape} and {group.shape}."
+            f"{shapes[0]}, {shapes[1]} and {shapes[2]}; give one value per row to each."
         )
+    group = pd.Series(group).reset_index(drop=True)
     valid = as_flags("valid", valid)
     check_finite("cost", cost[valid])
     if (cost[valid] < 0).any():
@@ -518,11 +519,11 @@ def validity(predicted, target):
     >>> validity(["yes", "no"], ["yes", "yes"])
     0.5
     """
-    predicted, target = np.asarray(predicted), np.asarray(target)
-    if predicted.shape != target.shape or not predicted.size:
+    predicted, target = as_array("predicted", predicted), as_array("target", target)
+    if predicted.shape != target.shape or not predicted.size or not predicted.ndim:
         raise ValueError(
             "predicted and target must be of one length and not empty. Got shapes "
-            f"{predicted.shape} and {target.shape}."
+            f"{predicted.shape} and {target.shape}; give one label per row to each."
         )
     return float(np.mean(predicted == target))
 
@@ -556,7 +557,9 @@ def redundancy(factual, counterfactual):
 
 def as_rows(name, values):
     """Float64 rows, flat where they are images, and finite."""
-    values = np.asarray(values, dtype=float)
+    values = as_floats(name, values)
+    if not values.ndim:
+        raise wrong(name, "an array of shape (n, n_features)", values.item())
     values = values.reshape(len(values), prod(values.shape[1:]))
     check_finite(name, values)
     return values
@@ -579,7 +582,8 @@ def as_matched(factual, counterfactual):
     check_same_features(factual, counterfactual)
     if len(factual) != len(counterfactual):
         raise ValueError(
-            f"The numbers of rows differ: {len(factual)} and {len(counterfactual)}."
+            f"The numbers of rows differ: {len(factual)} and {len(counterfactual)}; "
+            "give each factual its counterfactual."
         )
     return factual, counterfactual
 
@@ -588,7 +592,7 @@ def as_weights(weights, n_features):
     """One non-negative weight per feature; 1 each by default."""
     if weights is None:
         return np.ones(n_features)
-    weights = np.asarray(weights, dtype=float).ravel()
+    weights = as_floats("weights", weights).ravel()
     check_finite("weights", weights)
     if len(weights) != n_features or (weights < 0).any():
         raise ValueError(
@@ -601,7 +605,10 @@ def as_weights(weights, n_features):
 def as_flags(name, values):
     """Array of bool from True and False, or 1 and 0."""
     if pd.isna(values).any() or not np.isin(values, [0, 1]).all():
-        raise ValueError(f"The {name!r} parameter must hold only True and False.")
+        odd = [v for v in values.tolist() if pd.isna(v) or v not in (0, 1)][0]
+        raise ValueError(
+            f"The {name!r} parameter must hold only True and False. Got {odd!r}."
+        )
     return values.astype(bool)
 
 
@@ -609,7 +616,8 @@ def check_same_features(first, second):
     """Check the numbers of columns of two tables; an empty list has no columns."""
     if len(first) and len(second) and first.shape[1] != second.shape[1]:
         raise ValueError(
-            f"The numbers of features differ: {first.shape[1]} and {second.shape[1]}."
+            f"The numbers of features differ: {first.shape[1]} and {second.shape[1]}; "
+            "give both tables the same columns."
         )
 
 
@@ -625,7 +633,7 @@ def check_finite(name, values):
 
 def check_norm(norm, allowed=(1, 2)):
     """Check the order of a norm."""
-    if norm not in allowed:
+    if not is_number(norm) or norm not in allowed:
         raise ValueError(
             f"The 'norm' parameter must be one of {allowed}. Got {norm!r}."
         )

@@ -4,6 +4,8 @@ from math import prod
 
 from torch import nn
 
+from ._validation import is_integer, parameter_error
+
 __all__ = ["MLP"]
 
 ACTIVATIONS = {
@@ -41,15 +43,29 @@ class MLP(nn.Sequential):
     def __init__(
         self, n_features_in, n_classes, *, hidden_layer_sizes=(32,), activation="relu"
     ):
-        if activation not in ACTIVATIONS:
-            allowed = ", ".join(repr(name) for name in ACTIVATIONS)
-            raise ValueError(
-                f"The 'activation' parameter of MLP must be one of {allowed}. "
-                f"Got {activation!r} instead."
-            )
+        if not (isinstance(activation, str) and activation in ACTIVATIONS):
+            allowed = f"one of {', '.join(repr(name) for name in ACTIVATIONS)}"
+            raise parameter_error(self, "activation", allowed, activation)
         shape = n_features_in if isinstance(n_features_in, tuple) else (n_features_in,)
+        if not are_sizes(shape):
+            allowed = "an integer >= 1 or a tuple of them"
+            raise parameter_error(self, "n_features_in", allowed, n_features_in)
+        if not are_sizes([n_classes]):
+            raise parameter_error(self, "n_classes", "an integer >= 1", n_classes)
+        if not are_sizes(hidden_layer_sizes):
+            allowed = "a sequence of integers >= 1, such as (32,)"
+            raise parameter_error(
+                self, "hidden_layer_sizes", allowed, hidden_layer_sizes
+            )
         layers, width = [nn.Flatten()] if len(shape) > 1 else [], prod(shape)
         for size in hidden_layer_sizes:
             layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
             width = size
         super().__init__(*layers, nn.Linear(width, n_classes))
+
+
+def are_sizes(values):
+    """Whether all of a sequence are integers >= 1."""
+    if not hasattr(values, "__iter__"):
+        return False
+    return all(is_integer(size) and size >= 1 for size in values)

@@ -14,10 +14,17 @@ from torch import nn
 
 from . import losses
 from ._gradient import DenseForward, dense_layers, is_altered
-from ._inference import LogProbability, log_probability
+from ._inference import LogProbability, log_probability, logits_shape
 from ._loader import BatchLoader
 from ._search import evaluation_mode, search
-from ._validation import check_n_counterfactuals, check_option, check_real
+from ._validation import (
+    check_integer,
+    check_n_counterfactuals,
+    check_option,
+    check_real,
+    parameter_error,
+    wrong,
+)
 from .constraints import Constraints
 from .exceptions import DivergenceWarning
 from .generators import make_generator, seed_generator
@@ -181,8 +188,12 @@ class CounterfactualNet(NeuralNetClassifier):
     def look_at(self, X, y):
         """Learn the shape of one row and the number of classes from the data."""
         self.check_parameters()
+        if isinstance(X, (list, tuple)):
+            raise wrong("X", "an array, a tensor or a Dataset", type(X).__name__)
         if not hasattr(X, "shape"):  # a Dataset: look at its first row
             X, y = np.asarray(X[0][0])[None], data_from_dataset(X)[1]
+        check_indices(y, None if self.classes is None else len(self.classes))
+        self.constraints_of(X.shape[1:])
         self.input_shape_ = tuple(X.shape[1:])
         if self.classes is not None:
             self.n_classes_ = len(self.classes)
@@ -199,6 +210,27 @@ class CounterfactualNet(NeuralNetClassifier):
         check_real(self, "epsilon", low=0)
         check_n_counterfactuals(self)
         make_generator(self.generator).check()
+        check_real(self, "lr", low=0)
+        check_integer(self, "max_epochs", low=0)
+        if self.batch_size != -1:  # all rows at once, as in skorch
+            check_integer(self, "batch_size", low=1)
+        if self.random_state is not None:
+            check_integer(self, "random_state", low=0)
+        for name in ("module", "criterion", "optimizer"):
+            if not callable(getattr(self, name)):
+                allowed = "a class, or an instance of one"
+                raise parameter_error(self, name, allowed, getattr(self, name))
+        check_device(self)
+
+    def constraints_of(self, shape):
+        """Constraints on rows of a shape: those given, which have to fit, or none."""
+        given = Constraints.unbounded(shape)
+        if self.constraints is not None:
+            given = self.constraints
+        if not isinstance(given, Constraints) or given.lower.shape != tuple(shape):
+            allowed = f"None or Constraints of shape {tuple(shape)}"
+            raise parameter_error(self, "constraints", allowed, given)
+        return given
 
     def initialize_virtual_params(self):
         """Let `set_params(generator__...)` work on an initialised net."""
@@ -230,8 +262,7 @@ class CounterfactualNet(NeuralNetClassifier):
         self.check_logits(X)
         params = self.get_params_for("generator")
         generator = make_generator(self.generator).set_params(**params).check()
-        constraints = self.constraints or Constraints.unbounded(self.input_shape_)
-        self.constraints_ = constraints.to(self.device)
+        self.constraints_ = self.constraints_of(self.input_shape_).to(self.device)
         if self.is_plain:
             self.generator_ = generator
             return
@@ -273,9 +304,9 @@ class CounterfactualNet(NeuralNetClassifier):
     def check_logits(self, X):
         """Raise a ValueError unless the module returns one logit per class."""
         first = X[:2] if hasattr(X, "shape") else np.asarray(X[0][0])[None]
-        with torch.no_grad(), evaluation_mode(self.module_):
-            logits = self.logits(to_tensor(np.asarray(first), device=self.device))
-        given = tuple(getattr(logits, "shape", ()))
+        rows = to_tensor(np.asarray(first), device=self.device)
+        with evaluation_mode(self.module_):
+            given = logits_shape(self.logits, rows)
         if given != (len(first), self.n_classes_):
             raise ValueError(
                 f"The module returned logits of shape {given} for {len(first)} rows "
@@ -572,6 +603,31 @@ class CounterfactualNet(NeuralNetClassifier):
             losses.divergence(energy_neighbour, energy_counterfactual, mature),
             losses.ridge(energy_neighbour, energy_counterfactual, mature),
         )
+
+
+def check_indices(y, n_classes):
+    """Check that labels are class indices: integers from 0, below `n_classes`."""
+    y = np.asarray(y)
+    known = y.dtype.kind in "iu" and y.ndim == 1 and y.size and y.min() >= 0
+    if not known or (n_classes is not None and y.max() >= n_classes):
+        end = "" if n_classes is None else f" to {n_classes - 1}"
+        allowed = (
+            f"class indices, integers from 0{end}, one per row; "
+            "CounterfactualTrainingClassifier takes labels of any kind"
+        )
+        raise wrong("y", allowed, f"{y.dtype} of shape {y.shape}")
+
+
+def check_device(net):
+    """Check that there is such a device."""
+    try:
+        kind = None if net.device is None else torch.device(net.device).type
+    except (RuntimeError, TypeError) as error:
+        allowed = "a torch device such as 'cpu' or 'cuda'"
+        raise parameter_error(net, "device", allowed, net.device) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        allowed = "'cpu', since torch finds no GPU here"
+        raise parameter_error(net, "device", allowed, net.device)
 
 
 def is_overridden(net, name):

@@ -56,7 +56,13 @@ class CategoryColumn(NamedTuple):
     def encode(self, values):
         """One-hot block of shape (n, n_categories); unknown values are all zero."""
         values = np.asarray(values, dtype=object)
-        codes = pd.Index(self.categories, dtype=object).get_indexer(values)
+        try:
+            codes = pd.Index(self.categories, dtype=object).get_indexer(values)
+        except TypeError as error:
+            raise ValueError(
+                f"Column {self.name!r} held categories in training and now holds "
+                f"something else: {error}. Convert it, or fit again."
+            ) from error
         codes = np.where(pd.isna(values), self.fill, codes)
         return (codes[:, None] == np.arange(self.width)).astype(float)
 
@@ -243,13 +249,15 @@ def to_numbers(values, name):
     """Numeric column as float64, missing values as NaN."""
     series = pd.Series(values) if not isinstance(values, pd.Series) else values
     try:
+        if series.dtype.kind in "mMc":  # pandas would take the nanoseconds
+            raise TypeError(f"values of type {series.dtype}")
         if series.dtype == object:
             series = pd.to_numeric(series)
         numbers = series.to_numpy(dtype=float, na_value=np.nan)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"Column {name!r} was numeric in training and now holds something that "
-            f"is not a number: {error}. Convert it, or fit again."
+            f"Column {name!r} is a number to the model, but holds something that is "
+            f"none: {error}. Convert it, or fit again."
         ) from error
     if np.isinf(numbers).any():
         raise ValueError(
@@ -263,11 +271,9 @@ def learn_column(name, values):
     """Describe one raw column."""
     if is_category(values):
         return learn_category(name, values)
-    if not (pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object):
-        raise ValueError(
-            f"Column {name!r} has the type {values.dtype}, which is neither a number "
-            "nor a category; convert it (a date to a number of days, say) or drop it."
-        )
+    is_number = pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object
+    if not is_number or values.dtype.kind == "c":
+        raise unusable(name, values.dtype)
     numbers = to_numbers(values, name)
     present = numbers[~np.isnan(numbers)]
     if np.isin(present, (0.0, 1.0)).all():
@@ -279,14 +285,27 @@ def learn_column(name, values):
     return NumericColumn(name, mean, scale, float(np.median(present)))
 
 
+def unusable(name, kind):
+    """Build the error for a column of a type that means nothing here."""
+    return ValueError(
+        f"Column {name!r} has the type {kind}, which is neither a number nor a "
+        "category; convert it (a date to a number of days, say) or drop it."
+    )
+
+
 def learn_category(name, values):
     """Describe one categorical column: declared order where there is one."""
     dtype = values.dtype
-    counts = pd.Series(np.asarray(values, dtype=object)).dropna().value_counts()
-    if isinstance(dtype, pd.CategoricalDtype):
-        categories = [c for c in dtype.categories if c in counts.index]
-    else:
-        categories = sorted(counts.index, key=lambda c: (str(type(c)), c))
+    present = pd.Series(np.asarray(values, dtype=object)).dropna()
+    try:
+        counts = present.value_counts()
+        if isinstance(dtype, pd.CategoricalDtype):
+            categories = [c for c in dtype.categories if c in counts.index]
+        else:
+            categories = sorted(counts.index, key=lambda c: (str(type(c)), c))
+        hash(tuple(categories))
+    except TypeError as error:  # lists, say, which cannot be told apart
+        raise unusable(name, type(present.iloc[0]).__name__) from error
     if len(categories) > MAX_CATEGORIES:
         raise ValueError(
             f"Column {name!r} holds {len(categories):,} different categories; a name "

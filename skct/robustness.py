@@ -14,14 +14,12 @@ from ._model_input import (
     CHUNK,
     check_batch,
     check_constraints,
-    check_count,
-    check_number,
     is_right,
     logits_of,
-    wrong,
 )
 from ._random import draw_seed, seeded
 from ._search import evaluation_mode
+from ._validation import as_floats, check_count, check_number, wrong
 from .stability import recourse_robustness, stability
 
 __all__ = [
@@ -163,6 +161,8 @@ def pgd(
     check_number("step_size", step_size)
     check_count("n_steps", n_steps)
     check_count("n_restarts", n_restarts)
+    if not isinstance(random_start, (bool, np.bool_)):
+        raise wrong("random_start", "True or False", random_start)
     if n_restarts > 1 and not random_start:
         raise wrong("n_restarts", "1 without random_start, all are alike", n_restarts)
     X, y = check_batch(model, X, y)
@@ -315,7 +315,10 @@ def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
         if epsilon == 0 or not len(X_right):
             return len(X_right)
         x = attack(model, X_right.numpy(), y_right.numpy(), epsilon=epsilon, **options)
-        x = torch.as_tensor(np.asarray(x), dtype=torch.float32)
+        x = torch.from_numpy(as_floats("attack", x)).float()
+        if x.shape != X_right.shape:
+            allowed = f"a callable that returns rows of shape {tuple(X_right.shape)}"
+            raise wrong("attack", allowed, tuple(x.shape))
         return int(is_right(model, x, y_right).sum())
 
     return np.array([standing(epsilon) for epsilon in epsilons]) / len(X)

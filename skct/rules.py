@@ -95,12 +95,13 @@ def with_domain(column, rule, bounds):
                 f"{column.name!r} holds no integer; widen it."
             )
         return rule._replace(low=low, high=high, given=True)
-    if isinstance(bounds, str) or not hasattr(bounds, "__iter__"):
+    listed = hasattr(bounds, "__iter__") and not isinstance(bounds, str)
+    allowed = tuple(bounds) if listed else ()
+    if not allowed:
         raise ValueError(
             f"The domain of the categorical column {column.name!r} must list its "
-            f"allowed categories. Got {bounds!r} instead."
+            f"allowed categories, at least one. Got {bounds!r} instead."
         )
-    allowed = tuple(bounds)
     for value in allowed:
         if value not in column.categories:
             where = f"the domain of {column.name!r}"

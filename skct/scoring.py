@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from . import metrics
 from ._spec import resolve_position
@@ -192,7 +193,8 @@ def counterfactual_scorer(
     >>> sorted(scorer(clf, X, y))
     ['accuracy', 'neg_cost', 'validity']
     """
-    names = (names,) if isinstance(names, str) else tuple(names)
+    one = isinstance(names, str) or not hasattr(names, "__iter__")
+    names = (names,) if one else tuple(names)
     known = [f.name for f in fields(CounterfactualScorer)[1:]]
     for option in options:
         if option not in known:
@@ -249,7 +251,8 @@ def check_scorer(scorer):
     for name in ("n_alternatives", "n_models"):
         check_integer(scorer, name, low=1)
     check_integer(scorer, "random_state", low=0)
-    if scorer.length_scale != "median":
+    by_median = isinstance(scorer.length_scale, str) and scorer.length_scale == "median"
+    if not by_median:
         check_real(scorer, "length_scale", low=0, open_low=True)
     if scorer.generator is not None:
         make_generator(scorer.generator).check()
@@ -265,8 +268,10 @@ class Fold:
                 "The scorer needs a CounterfactualTrainingClassifier, or a Pipeline "
                 f"that ends in one. Got {type(inner).__name__}."
             )
+        check_is_fitted(inner)
         self.estimator, self.X, self.options = estimator, X, options
         self.y = column_or_1d(y)
+        check_consistent_length(X, self.y)
         self.seed = {"random_state": options.random_state}
 
     def score(self, name):

@@ -15,14 +15,12 @@ from sklearn.utils.validation import check_consistent_length
 from ._model_input import (
     check_batch,
     check_constraints,
-    check_count,
     check_features,
-    check_number,
     is_right,
-    wrong,
 )
 from ._random import draw_seed
 from ._table import as_pandas, take
+from ._validation import check_count, check_number, wrong
 from ._view import seed_open_states
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explanation import CounterfactualExplanation
@@ -218,6 +216,7 @@ def check_refittable(estimator):
             "The 'estimator' parameter holds a FrozenEstimator, whose model cannot be "
             "retrained; pass the estimator inside it."
         )
-    if not all(hasattr(inner, name) for name in ("get_params", "fit", "predict")):
+    needed = ("get_params", "fit", "predict")
+    if isinstance(inner, type) or not all(hasattr(inner, name) for name in needed):
         allowed = "a classifier, or a Pipeline ending in one, that can be fitted anew"
         raise wrong("estimator", allowed, inner)

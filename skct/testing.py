@@ -8,8 +8,9 @@ from torch import nn
 
 from ._random import seeded
 from ._search import search
+from ._validation import wrong
 from .constraints import Constraints, Group
-from .generators import SearchState, has_gradient, seed_generator
+from .generators import BaseGenerator, SearchState, has_gradient, seed_generator
 
 __all__ = ["check_generator"]
 
@@ -26,6 +27,8 @@ def check_generator(generator):
     ------
     AssertionError
         That names the promise which is not kept.
+    ValueError
+        For something else than a generator, or parameters that it refuses itself.
 
     Notes
     -----
@@ -47,6 +50,8 @@ def check_generator(generator):
     ...         return self.lambda_cost * change.square().sum(1)
     >>> check_generator(Ridge(lambda_cost=0.1))
     """
+    if not isinstance(generator, BaseGenerator):
+        raise wrong("generator", "an instance of a BaseGenerator class", generator)
     check_parameters(generator)
     for shape in [(5,), (1, 4, 4)]:
         x, target, model = task(shape)

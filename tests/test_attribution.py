@@ -170,7 +170,7 @@ def test_no_rows_have_no_attribution(net):
         ({"baseline": np.inf}, "'baseline' parameter must hold finite"),
         ({"n_steps": 0}, "'n_steps' parameter must be an integer >= 1. Got 0"),
         ({"n_steps": 2.5}, "'n_steps' parameter must be an integer"),
-        ({"model": lambda x: x[:, 0]}, r"logits of shape \(n, n_classes\)"),
+        ({"model": lambda x: x[:, 0]}, r"logits of shape \(1,\).*one logit per class"),
     ],
 )
 def test_integrated_gradients_name_what_is_wrong(changes, message):

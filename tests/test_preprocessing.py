@@ -235,7 +235,7 @@ def test_an_identifier_column_raises_and_one_category_less_does_not():
 
 def test_text_in_a_column_that_was_numeric_raises_by_name():
     encoder = TableEncoder().fit(pd.DataFrame({"x": [1, 2], "y": [3, 4]}))
-    with pytest.raises(ValueError, match="'y' was numeric in training"):
+    with pytest.raises(ValueError, match="'y' is a number to the model"):
         encoder.transform(pd.DataFrame({"x": [1], "y": ["four"]}))
 
 
