@@ -283,7 +283,18 @@ class HistoryDisplay(BaseDisplay):
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the history of a fitted classifier, or a Pipeline that ends in one."""
+        """Draw the history of a fitted classifier, or a Pipeline that ends in one.
+
+        Parameters
+        ----------
+        estimator : CounterfactualTrainingClassifier or Pipeline
+        ax : sequence of matplotlib Axes, optional
+            One per panel.
+
+        Returns
+        -------
+        display : HistoryDisplay
+        """
         check_is_fitted(estimator)
         return cls(unwrap(estimator)[1].history_).plot(ax=ax)
 

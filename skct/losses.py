@@ -73,7 +73,15 @@ def ridge(energy_neighbour, energy_counterfactual, mature):
     """Squared energies of each pair, Eq. 4; 0 for immature pairs.
 
     The reference code leaves the ridge on immature pairs; here they carry no weight.
-    Parameters and shapes as in `divergence`.
+
+    Parameters
+    ----------
+    energy_neighbour, energy_counterfactual : Tensor of shape (n,)
+    mature : bool Tensor of shape (n,)
+
+    Returns
+    -------
+    ridge : Tensor of shape (n,)
     """
     squares = energy_neighbour.square() + energy_counterfactual.square()
     return torch.where(mature, squares, 0.0)
