@@ -81,7 +81,9 @@ sphinx_gallery_conf = {
     "doc_module": ("skct",),
     "reference_url": {"skct": None},
     "download_all_examples": False,
+    "within_subsection_order": "FileNameSortKey",
     "show_memory": False,
+    "write_computation_times": False,  # that page loads scripts from elsewhere
     "show_signature": False,
     "abort_on_example_error": True,
     "plot_gallery": True,
@@ -96,6 +98,11 @@ html_title = "skct"
 html_static_path = ["_static"]
 html_css_files = ["skct.css"]
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"
+# Pages without neighbours need no navigation among them.
+ALONE = ["index", "getting_started", "faq", "comparison", "changelog"]
+ALONE += ["paper", "performance", "generators"]
+html_sidebars = {name: [] for name in ALONE}
 html_theme_options = {
     "logo": {"text": "skct"},
     "navigation_with_keys": False,
@@ -103,7 +110,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
 }
 
 
