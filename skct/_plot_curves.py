@@ -286,7 +286,18 @@ class HistoryDisplay(BaseDisplay):
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the history of a fitted classifier, or a Pipeline that ends in one."""
+        """Draw the history of a fitted classifier, or a Pipeline that ends in one.
+
+        Parameters
+        ----------
+        estimator : CounterfactualTrainingClassifier or Pipeline
+        ax : sequence of matplotlib Axes, optional
+            One per panel.
+
+        Returns
+        -------
+        display : HistoryDisplay
+        """
         inner = unwrap(estimator)[1]
         if not isinstance(inner, CounterfactualTrainingClassifier):
             allowed = "a CounterfactualTrainingClassifier, or a Pipeline ending in one"

@@ -173,8 +173,8 @@ class AttributionDisplay(BaseDisplay):
         Immutable features, which are marked.
     image_shape : (height, width), optional
         Draw heat maps.
-    unit : str, default="Mean |attribution|"
-        Says what is shown.
+    unit : str, optional
+        Says what is shown; if left out, the mean absolute attribution.
 
     Attributes
     ----------

@@ -48,7 +48,19 @@ class RecourseDisplay(BaseDisplay):
 
     @classmethod
     def from_explanation(cls, explanation, *, ax=None, max_rows=20):
-        """Draw the heat table of an explanation; parameters as above."""
+        """Draw the heat table of an explanation.
+
+        Parameters
+        ----------
+        explanation : CounterfactualExplanation
+        ax : matplotlib Axes, optional
+        max_rows : int, default=20
+            Rows to show.
+
+        Returns
+        -------
+        display : RecourseDisplay
+        """
         return cls(explanation, max_rows=max_rows).plot(ax=ax)
 
     def _layout(self):

@@ -124,7 +124,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
     generator_ : BaseGenerator
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Only if X had string column names.
     n_iter_ : int
         Epochs trained.
@@ -224,6 +224,11 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
 
     def set_params(self, **params):
         """Set parameters, ``net__*`` and ``generator__*`` on the default objects, too.
+
+        Parameters
+        ----------
+        **params
+            Names and values.
 
         Returns
         -------

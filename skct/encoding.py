@@ -243,6 +243,15 @@ class FeatureSpace:
     def rules(self, mutability=None, domain="auto"):
         """Resolve user-given mutability and domain, one `Rule` per raw column.
 
+        Parameters
+        ----------
+        mutability, domain
+            As in `CounterfactualTrainingClassifier`.
+
+        Returns
+        -------
+        rules : list of Rule
+
         Raises
         ------
         ValueError

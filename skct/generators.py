@@ -139,11 +139,29 @@ class BaseGenerator(BaseEstimator):
         return None
 
     def encode(self, x):
-        """Model input to latent code, deterministic; the identity by default."""
+        """Model input to latent code, deterministic; the identity by default.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, *features)
+
+        Returns
+        -------
+        z : Tensor of shape (n, ...)
+        """
         return x
 
     def decode(self, z):
-        """Latent code to model input; the identity by default."""
+        """Latent code to model input; the identity by default.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, ...)
+
+        Returns
+        -------
+        x : Tensor of shape (n, *features)
+        """
         return z
 
     def penalty(self, state):
@@ -351,11 +369,13 @@ class REVISEGenerator(BaseGenerator):
 
     Parameters
     ----------
-    max_iter, threshold, lambda_cost
+    max_iter : int, default=30
         As in `BaseGenerator`.
     step_size : float, default=0.1
         Step of the plain gradient descent, in units of the code, whose prior is the
         standard normal distribution.
+    threshold, lambda_cost
+        As in `BaseGenerator`.
     latent_dim : int or None, default=None
         Size of the code; None: the number of features, at most 8.
     hidden_size : int, default=32
@@ -553,9 +573,16 @@ class GravitationalGenerator(BaseGenerator):
         return self
 
     def anchors(self, factual, target):
-        """Neighbours of each factual, of shape (n, n_neighbours, *features).
+        """Neighbours of each factual; where its target class has no row, itself.
 
-        A factual whose target class has no row is its own neighbour.
+        Parameters
+        ----------
+        factual : Tensor of shape (n, *features)
+        target : int64 Tensor of shape (n,)
+
+        Returns
+        -------
+        anchors : Tensor of shape (n, n_neighbours, *features)
         """
         check_is_fitted(self, "rows_")
         rows = self.rows_.to(factual.device)

@@ -51,7 +51,7 @@ def energy(logits, target):
 
 
 def divergence(energy_neighbour, energy_counterfactual, mature):
-    """Contrastive divergence of each pair, Eq. 3; 0 for immature pairs.
+    """Contrastive divergence of each pair, Equation 3; 0 for immature pairs.
 
     Parameters
     ----------
@@ -70,10 +70,18 @@ def divergence(energy_neighbour, energy_counterfactual, mature):
 
 
 def ridge(energy_neighbour, energy_counterfactual, mature):
-    """Squared energies of each pair, Eq. 4; 0 for immature pairs.
+    """Squared energies of each pair, Equation 4; 0 for immature pairs.
 
     The reference code leaves the ridge on immature pairs; here they carry no weight.
-    Parameters and shapes as in `divergence`.
+
+    Parameters
+    ----------
+    energy_neighbour, energy_counterfactual : Tensor of shape (n,)
+    mature : bool Tensor of shape (n,)
+
+    Returns
+    -------
+    ridge : Tensor of shape (n,)
     """
     squares = energy_neighbour.square() + energy_counterfactual.square()
     return torch.where(mature, squares, 0.0)
@@ -89,7 +97,7 @@ def counterfactual_loss(
     lambda_adv,
     lambda_reg,
 ):
-    """Weigh the four terms of Eq. 2.
+    """Weigh the four terms of the objective, Equation 2.
 
     Parameters
     ----------

@@ -401,10 +401,12 @@ class Burden:
     table : DataFrame
         One row per group: `n` (its rows), `cost` (mean over its valid rows; NaN only
         where there is none) and `validity` (share of valid rows).
-    cost_gap, validity_gap : float
-        Largest minus smallest value of a group; 0 is equal.
-    cost_ratio, validity_ratio : float
-        Smallest divided by largest value of a group, between 0 and 1; 1 is equal.
+    cost_gap : float
+        Largest minus smallest cost of a group; 0 is equal.
+    cost_ratio : float
+        Smallest divided by largest cost of a group, between 0 and 1; 1 is equal.
+    validity_gap, validity_ratio : float
+        The same of validity.
     """
 
     table: pd.DataFrame

@@ -52,12 +52,19 @@ class CounterfactualNet(NeuralNetClassifier):
     module : torch module class or instance, default=MLP
         Maps a batch to logits of shape (n, n_classes). Arguments called
         `n_features_in` and `n_classes` are filled in.
+    *args
+        As in `skorch.NeuralNetClassifier`.
     criterion : class, default=torch.nn.CrossEntropyLoss
         ``torch.nn.NLLLoss`` says that the module returns probabilities, as in skorch.
     optimizer : class, default=torch.optim.Adam
     lr : float, default=1e-3
     max_epochs : int, default=100
-    batch_size : int, default=128
+    train_split : skorch split or None, default=None
+        Validation data, as in `skorch.NeuralNetClassifier`.
+    iterator_train : class, default=BatchLoader
+        Slices whole batches; any torch DataLoader works.
+    iterator_train__shuffle : bool, default=True
+    verbose : int, default=0
     objective : {"paper"}, default="paper"
         Eq. 2 of [1]_.
     generator : str or BaseGenerator, default="eccco"
@@ -75,9 +82,8 @@ class CounterfactualNet(NeuralNetClassifier):
     random_state : int or None, default=None
         Seed of rows, targets and neighbours; None: drawn from torch's global state,
         which also governs initial weights and shuffling, as in skorch.
-    train_split, verbose, **kwargs
-        As in `skorch.NeuralNetClassifier`; `train_split` is None, `verbose` 0 and
-        shuffling on by default.
+    **kwargs
+        As in `skorch.NeuralNetClassifier`, such as ``batch_size=128``.
 
     Notes
     -----
@@ -163,6 +169,8 @@ class CounterfactualNet(NeuralNetClassifier):
         X : array-like of shape (n, *features)
         y : array-like of shape (n,)
             Class indices 0 ... n_classes - 1.
+        **fit_params
+            Passed to the module's forward, as in skorch.
 
         Returns
         -------
@@ -276,10 +284,7 @@ class CounterfactualNet(NeuralNetClassifier):
         )
 
     def fit_generator(self, generator, X, y):
-        """Let a generator learn, unless the one of an earlier call knows all classes.
-
-        `earlier_rows_`, where the classifier has set it, are rows of earlier calls.
-        """
+        """Let a generator learn, unless that of an earlier call knows all classes."""
         classes = set(y.unique().tolist())
         known = getattr(self, "generator_", None)
         if classes <= getattr(self, "generator_classes_", set()) and (
@@ -287,7 +292,7 @@ class CounterfactualNet(NeuralNetClassifier):
             and known.get_params() == generator.get_params()
         ):
             return
-        earlier = getattr(self, "earlier_rows_", None)
+        earlier = getattr(self, "earlier_rows_", None)  # set by the classifier
         if earlier is not None:
             more_X, more_y = (
                 torch.as_tensor(part, device=X.device) for part in earlier
