@@ -11,7 +11,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 
-from ._inference import batched_logits
+from ._inference import sound_logits
 from ._random import draw_seed, seeded
 from ._reference import draw_reference, top_up
 from ._validation import (
@@ -553,7 +553,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
     def _logits(self, X):
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return batched_logits(self.module_, self.feature_space_.encode(X))
+        return sound_logits(self.module_, self.feature_space_.encode(X))
 
     def explain(self, X, target=None, *, n_alternatives=1):
         """Counterfactuals of the rows of X, in raw units.
