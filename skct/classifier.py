@@ -464,13 +464,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             allowed = "a dict, 'balanced' or None"
             raise parameter_error(self, "class_weight", allowed, self.class_weight)
         else:
-            for label in self.class_weight:
-                if label not in classes:
-                    known = classes.tolist()
-                    raise unknown_name("label", label, known, "class_weight")
-            if not all(is_number(w) and w >= 0 for w in self.class_weight.values()):
-                allowed = "a dict of weights >= 0"
-                raise parameter_error(self, "class_weight", allowed, self.class_weight)
+            self._check_weights(classes)
         if isinstance(self.class_weight, str) and len(np.unique(y)) < len(classes):
             raise ValueError(
                 "class_weight='balanced' needs rows of every class; in partial_fit "
@@ -481,6 +475,25 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         else:
             weight = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
         return torch.as_tensor(weight, dtype=torch.float32)
+
+    def _check_weights(self, classes):
+        """Check a dict `class_weight`.
+
+        As in scikit-learn it may name labels that y lacks, such as a fold without a
+        rare class, if it has a weight for every label of y: then they are no slips.
+        """
+        given, known = self.class_weight, classes.tolist()
+        if not set(known) <= set(given):
+            for label in given:
+                if label not in known:
+                    raise unknown_name("label", label, known, "class_weight")
+        values = given.values()
+        if not (
+            all(is_number(w) and 0 <= w < np.inf for w in values)
+            and any(given.get(label, 1.0) for label in known)
+        ):
+            allowed = "a dict of finite weights >= 0, not all of them 0"
+            raise parameter_error(self, "class_weight", allowed, given)
 
     def _fit_preprocessor(self, X, y):
         if self.preprocessor is None:
