@@ -178,6 +178,14 @@ class CounterfactualNet(NeuralNetClassifier):
         self.notify("on_train_end", X=X, y=y)
         return self
 
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the callbacks; at the end they may look for an epoch, in vain."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except IndexError:
+            if self.history or method_name != "on_train_end":
+                raise
+
     def look_at(self, X, y):
         """Learn the shape of one row and the number of classes from the data."""
         self.check_parameters()
