@@ -347,6 +347,12 @@ class CounterfactualNet(NeuralNetClassifier):
         if not training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
+        if not len(iterator):
+            raise ValueError(
+                f"No batch is left of {len(iterator.dataset)} training rows: "
+                f"batch_size={self.batch_size}, and iterator_train__drop_last drops "
+                "what is no full batch. Lower batch_size."
+            )
         self.last_good_ = {
             name: value.clone() for name, value in self.module_.state_dict().items()
         }
