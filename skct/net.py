@@ -446,17 +446,26 @@ class CounterfactualNet(NeuralNetClassifier):
         dense.accumulate(states, gradient)
         return terms, output[: len(X)]
 
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        """Skorch's loss; 0, not 0 / 0, where all rows are of classes of weight 0."""
+        loss = super().get_loss(y_pred, y_true, *args, **kwargs)
+        if not isinstance(self.criterion_, (nn.CrossEntropyLoss, nn.NLLLoss)):
+            return loss
+        weight = self.criterion_.weight
+        if weight is None or weight[to_tensor(y_true, device=self.device)].any():
+            return loss
+        return 0 * y_pred.sum()
+
     def one_stack(self):
         """Forward pass for `step_at_once` where that does what `step_by_parts` does.
 
         That is, where the module is dense layers and ReLU, which know no mode, and
         neither the loss nor the objective is another than it is here; else None.
         """
-        mine = ("objective_terms", "pair_terms", "step_by_parts", "_set_training")
+        mine = "get_loss", "objective_terms", "pair_terms", "step_by_parts"
         plain = (
             not self.infers_its_own_way
-            and not any(is_overridden(self, name) for name in mine)
-            and type(self).get_loss is NeuralNetClassifier.get_loss
+            and not any(is_overridden(self, name) for name in (*mine, "_set_training"))
             and is_plain_cross_entropy(self.criterion_)
         )
         layers = dense_layers(self.module_) if plain else None
