@@ -14,10 +14,10 @@ from torch import nn
 
 from . import losses
 from ._gradient import DenseForward, dense_layers, is_altered
-from ._inference import LogProbability, log_probability
+from ._inference import LogProbability, check_single_precision, log_probability
 from ._loader import BatchLoader
 from ._search import evaluation_mode, search
-from ._validation import check_n_counterfactuals, check_option, check_real
+from ._validation import check_n_counterfactuals, check_option, check_real, is_number
 from .constraints import Constraints
 from .exceptions import DivergenceWarning
 from .generators import make_generator, seed_generator
@@ -27,6 +27,8 @@ from .pairs import Pairs, draw_neighbours, draw_targets, packed, split
 __all__ = ["CounterfactualNet"]
 
 LARGEST_LOGIT = 1e30  # float32 ends at 3.4e38
+LARGEST_LR = 1e38
+N_JUDGED = 4096  # training rows whose logits tell whether weights are sound
 TERMS = ("classification", "divergence", "adversarial", "ridge")
 
 
@@ -206,6 +208,8 @@ class CounterfactualNet(NeuralNetClassifier):
         check_real(self, "burn_in", low=0, high=1)
         check_real(self, "epsilon", low=0)
         check_n_counterfactuals(self)
+        if is_number(self.lr):
+            check_real(self, "lr", low=0, high=LARGEST_LR)
         make_generator(self.generator).check()
 
     def initialize_virtual_params(self):
@@ -281,8 +285,11 @@ class CounterfactualNet(NeuralNetClassifier):
     def check_logits(self, X):
         """Raise a ValueError unless the module returns one logit per class."""
         first = X[:2] if hasattr(X, "shape") else np.asarray(X[0][0])[None]
-        with torch.no_grad(), evaluation_mode(self.module_):
-            logits = self.logits(to_tensor(np.asarray(first), device=self.device))
+        try:
+            logits = self.logits_of(first)
+        except RuntimeError as error:
+            check_single_precision(self.module_, cause=error)
+            raise
         given = tuple(getattr(logits, "shape", ()))
         if given != (len(first), self.n_classes_):
             raise ValueError(
@@ -290,6 +297,19 @@ class CounterfactualNet(NeuralNetClassifier):
                 f"and {self.n_classes_} classes; counterfactual training needs one "
                 "logit per class, two columns for binary data."
             )
+        first = X[:N_JUDGED] if hasattr(X, "shape") else first
+        weights = all(p.isfinite().all() for p in self.module_.parameters())
+        if not (weights and self.logits_of(first).isfinite().all()):
+            raise ValueError(
+                "The module has weights or gives logits that are not finite before "
+                "the first step of training. Start from other weights (a net that is "
+                "passed with warm_start may have diverged), or scale the inputs."
+            )
+
+    def logits_of(self, rows):
+        """Logits of rows of an array, in eval mode, without a graph."""
+        with torch.no_grad(), evaluation_mode(self.module_):
+            return self.logits(to_tensor(np.asarray(rows), device=self.device))
 
     def training_data(self, dataset):
         """Rows and class indices of a dataset, as tensors on the device."""
@@ -362,15 +382,29 @@ class CounterfactualNet(NeuralNetClassifier):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         self.check_weights(iterator.dataset)
 
-    def check_weights(self, dataset, n_rows=4096):
-        """Accept the weights of an epoch only if they and some logits are finite."""
+    def check_weights(self, dataset):
+        """Accept an epoch only if what was finite still is, and so are some logits."""
         X, _ = data_from_dataset(dataset)
-        rows = to_tensor(np.asarray(X[:n_rows]), device=self.device)
-        with torch.no_grad(), evaluation_mode(self.module_):
-            largest = self.logits(rows).abs().max()
-        weights = all(p.isfinite().all() for p in self.module_.parameters())
-        if not (weights and largest < LARGEST_LOGIT):
+        largest = self.logits_of(X[:N_JUDGED]).abs().max()
+        finite = all(  # running statistics, too; but a mask may hold infinity
+            value.isfinite().all() or not self.last_good_[name].isfinite().all()
+            for name, value in self.module_.state_dict().items()
+        )
+        if not (finite and largest < LARGEST_LOGIT):
             raise LossNotFinite
+
+    def train_step(self, batch, **fit_params):
+        """Step; says what to do where a module cannot take a single row."""
+        try:
+            return super().train_step(batch, **fit_params)
+        except ValueError as error:
+            if len(batch[1]) > 1:
+                raise
+            raise ValueError(
+                "The module cannot be trained on a batch of one row, such as is left "
+                f"over here: {error}. Set iterator_train__drop_last=True, or another "
+                "batch_size."
+            ) from error
 
     def run_counterfactual_epoch(self, iterator, prefix, **fit_params):
         """One epoch on the full objective, with its parts in the history."""
@@ -447,7 +481,7 @@ class CounterfactualNet(NeuralNetClassifier):
         return terms, output[: len(X)]
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
-        """Skorch's loss; 0, not 0 / 0, where all rows are of classes of weight 0."""
+        """Loss; 0, not 0 / 0, where all rows are of classes of weight 0."""
         loss = super().get_loss(y_pred, y_true, *args, **kwargs)
         if not isinstance(self.criterion_, (nn.CrossEntropyLoss, nn.NLLLoss)):
             return loss
