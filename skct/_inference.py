@@ -10,9 +10,11 @@ from ._search import evaluation_mode
 __all__ = [
     "LogProbability",
     "batched_logits",
+    "check_single_precision",
     "log_probability",
     "logits_shape",
     "module_device",
+    "sound_logits",
 ]
 
 
@@ -42,7 +44,30 @@ def batched_logits(module, encoded, batch_size=10_000):
         encoded = torch.cat([encoded, last])
     with torch.no_grad(), evaluation_mode(module):
         parts = [module(chunk.to(device)) for chunk in encoded.split(batch_size)]
-    return torch.cat(parts)[:n].cpu()
+    return torch.cat(parts)[:n].detach().cpu()
+
+
+def sound_logits(module, encoded):
+    """Logits of encoded rows; a ValueError where they give no probabilities."""
+    logits = batched_logits(module, encoded)
+    wrong = logits.softmax(1).isnan().any(1).numpy()
+    if wrong.any():
+        raise ValueError(
+            f"The network's logits are infinite or NaN for {wrong.sum()} of "
+            f"{len(wrong)} rows, the first of them row {wrong.argmax()}: values there "
+            "are too far from those in training, or the weights are not finite."
+        )
+    return logits
+
+
+def check_single_precision(module, cause=None):
+    """Raise a ValueError if a module has weights of another type than float32."""
+    wrong = {p.dtype for p in module.parameters() if p.dtype != torch.float32}
+    if wrong:
+        raise ValueError(
+            f"The module has weights of type {wrong.pop()}, but counterfactuals are "
+            "searched in float32; pass module.float()."
+        ) from cause
 
 
 def logits_shape(model, x):

@@ -3,13 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 from torch import nn
 
-from ._inference import LogProbability
+from ._inference import LogProbability, check_single_precision
 from ._transformers import is_identity
 from .classifier import CounterfactualTrainingClassifier
 from .constraints import Constraints
@@ -75,12 +74,7 @@ def logit_module(inner):
     if isinstance(inner, CounterfactualTrainingClassifier):
         return inner.module_
     module = inner if isinstance(inner, nn.Module) else inner.module_
-    wrong = {p.dtype for p in module.parameters() if p.dtype != torch.float32}
-    if wrong:
-        raise ValueError(
-            f"The module has weights of type {wrong.pop()}, but counterfactuals are "
-            "searched in float32; pass module.float()."
-        )
+    check_single_precision(module)
     if is_net(inner) and isinstance(inner.criterion_, nn.NLLLoss):
         return LogProbability(module)
     return module

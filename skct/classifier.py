@@ -11,7 +11,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 
-from ._inference import batched_logits
+from ._inference import sound_logits
 from ._random import draw_seed, seeded
 from ._reference import draw_reference, top_up
 from ._validation import (
@@ -469,20 +469,13 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         """Weights of the classes in the criterion, or None."""
         if self.class_weight is None:
             return None
-        if hasattr(self.class_weight, "items"):
-            for label in self.class_weight:
-                if label not in classes:
-                    known = classes.tolist()
-                    raise unknown_name("label", label, known, "class_weight")
-            weights = self.class_weight.values()
-            if not all(is_number(w) and 0 <= w < np.inf for w in weights):
-                allowed = "a dict of finite weights >= 0"
-                raise parameter_error(self, "class_weight", allowed, self.class_weight)
-        elif not (
-            isinstance(self.class_weight, str) and self.class_weight == "balanced"
-        ):
+        if isinstance(self.class_weight, str):
+            check_option(self, "class_weight", ("balanced",))
+        elif not hasattr(self.class_weight, "items"):
             allowed = "a dict, 'balanced' or None"
             raise parameter_error(self, "class_weight", allowed, self.class_weight)
+        else:
+            self._check_weights(classes)
         if isinstance(self.class_weight, str) and len(np.unique(y)) < len(classes):
             raise ValueError(
                 "class_weight='balanced' needs rows of every class; in partial_fit "
@@ -493,6 +486,25 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         else:
             weight = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
         return torch.as_tensor(weight, dtype=torch.float32)
+
+    def _check_weights(self, classes):
+        """Check a dict `class_weight`.
+
+        As in scikit-learn it may name labels that y lacks, such as a fold without a
+        rare class, if it has a weight for every label of y: then they are no slips.
+        """
+        given, known = self.class_weight, classes.tolist()
+        if not set(known) <= set(given):
+            for label in given:
+                if label not in known:
+                    raise unknown_name("label", label, known, "class_weight")
+        values = given.values()
+        if not (
+            all(is_number(w) and 0 <= w < np.inf for w in values)
+            and any(given.get(label, 1.0) for label in known)
+        ):
+            allowed = "a dict of finite weights >= 0, not all of them 0"
+            raise parameter_error(self, "class_weight", allowed, given)
 
     def _fit_preprocessor(self, X, y):
         if self.preprocessor is None:
@@ -572,7 +584,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
     def _logits(self, X):
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return batched_logits(self.module_, self.feature_space_.encode(X))
+        return sound_logits(self.module_, self.feature_space_.encode(X))
 
     def explain(self, X, target=None, *, n_alternatives=1):
         """Counterfactuals of the rows of X, in raw units.

@@ -373,9 +373,9 @@ class FeatureSpace:
             },
             keep_dtype=False,
         )
-        with np.errstate(over="ignore"):  # `encode` names what is too large
-            encoded = _transformers.apply(self.transformer, table).astype(np.float32)
-        return encoded.reshape(len(values), -1)
+        encoded = _transformers.apply(self.transformer, table)
+        with np.errstate(over="ignore"):  # a bound beyond float32 is an open end
+            return encoded.astype(np.float32).reshape(len(values), -1)
 
     # ------------------------------------------------------------------- learning
 
@@ -513,7 +513,9 @@ class FeatureSpace:
         low, high = (end[numeric] for end in self.observed)
         base = self.numbers(self._template)[0, numeric]
         start = np.where(np.isfinite(low), low, np.where(np.isnan(base), 1.0, base))
-        width = np.where(np.isfinite(high - low) & (high > low), high - low, 2.0)
+        with np.errstate(over="ignore"):
+            width = high - low
+        width = np.where(np.isfinite(width) & (high > low), width, 2.0)
         whole = np.array([self.columns[i].integer for i in numeric])
         start = np.where(whole, np.round(start), start)
         width = np.where(whole, np.maximum(2.0, 2.0 * np.ceil(width / 2.0)), width)

@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
-from ._inference import batched_logits, module_device
+from ._inference import module_device, sound_logits
 from ._judge import concatenate, judge, restore_type
 from ._model_input import check_model
 from ._random import as_random_state, draw_seed
@@ -474,7 +474,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """Explanation of one batch: all tilts of all rows in one search."""
         lines = tilts(n_alternatives, len(weights))
         encoded = view.space.encode(X)
-        logits = batched_logits(view.module, encoded)
+        logits = sound_logits(view.module, encoded)
         wanted = logits.topk(2, dim=1).indices[:, 1] if wanted is None else wanted
         if n_alternatives > 1:
             again = np.tile(np.arange(len(X)), len(lines))

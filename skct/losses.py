@@ -161,7 +161,7 @@ def differentiated(
     sign = share.clone()
     sign[n:].neg_()
     shared = share * value
-    by_value = (sign * lambda_div).add_(shared, alpha=2 * lambda_reg)
+    by_value = (sign * lambda_div).add_(shared * (2 * lambda_reg))
     gradient[first:].scatter_(1, targets, by_value[:, None])
     classification, adversarial = -gain[: len(y)].mean(), -gain[len(y) :].mean()
     contrast, squares = sign @ value, shared @ value

@@ -14,7 +14,12 @@ from torch import nn
 
 from . import losses
 from ._gradient import DenseForward, dense_layers, is_altered
-from ._inference import LogProbability, log_probability, logits_shape
+from ._inference import (
+    LogProbability,
+    check_single_precision,
+    log_probability,
+    logits_shape,
+)
 from ._loader import BatchLoader
 from ._search import evaluation_mode, search
 from ._validation import (
@@ -34,6 +39,8 @@ from .pairs import Pairs, draw_neighbours, draw_targets, packed, split
 __all__ = ["CounterfactualNet"]
 
 LARGEST_LOGIT = 1e30  # float32 ends at 3.4e38
+LARGEST_LR = 1e38
+N_JUDGED = 4096  # training rows whose logits tell whether weights are sound
 TERMS = ("classification", "divergence", "adversarial", "ridge")
 
 
@@ -193,6 +200,14 @@ class CounterfactualNet(NeuralNetClassifier):
         self.notify("on_train_end", X=X, y=y)
         return self
 
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the callbacks; at the end they may look for an epoch, in vain."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except IndexError:
+            if self.history or method_name != "on_train_end":
+                raise
+
     def look_at(self, X, y):
         """Learn the shape of one row and the number of classes from the data."""
         self.check_parameters()
@@ -218,7 +233,7 @@ class CounterfactualNet(NeuralNetClassifier):
         check_real(self, "epsilon", low=0)
         check_n_counterfactuals(self)
         make_generator(self.generator).check()
-        check_real(self, "lr", low=0)
+        check_real(self, "lr", low=0, high=LARGEST_LR)
         check_integer(self, "max_epochs", low=0)
         if self.batch_size != -1:  # all rows at once, as in skorch
             check_integer(self, "batch_size", low=1)
@@ -310,14 +325,31 @@ class CounterfactualNet(NeuralNetClassifier):
         """Raise a ValueError unless the module returns one logit per class."""
         first = X[:2] if hasattr(X, "shape") else np.asarray(X[0][0])[None]
         rows = to_tensor(np.asarray(first), device=self.device)
-        with evaluation_mode(self.module_):
-            given = logits_shape(self.logits, rows)
+        try:
+            with evaluation_mode(self.module_):
+                given = logits_shape(self.logits, rows)
+        except ValueError as error:
+            check_single_precision(self.module_, cause=error)
+            raise
         if given != (len(first), self.n_classes_):
             raise ValueError(
                 f"The module returned logits of shape {given} for {len(first)} rows "
                 f"and {self.n_classes_} classes; counterfactual training needs one "
                 "logit per class, two columns for binary data."
             )
+        first = X[:N_JUDGED] if hasattr(X, "shape") else first
+        weights = all(p.isfinite().all() for p in self.module_.parameters())
+        if not (weights and self.logits_of(first).isfinite().all()):
+            raise ValueError(
+                "The module has weights or gives logits that are not finite before "
+                "the first step of training. Start from other weights (a net that is "
+                "passed with warm_start may have diverged), or scale the inputs."
+            )
+
+    def logits_of(self, rows):
+        """Logits of rows of an array, in eval mode, without a graph."""
+        with torch.no_grad(), evaluation_mode(self.module_):
+            return self.logits(to_tensor(np.asarray(rows), device=self.device))
 
     def training_data(self, dataset):
         """Rows and class indices of a dataset, as tensors on the device."""
@@ -375,6 +407,12 @@ class CounterfactualNet(NeuralNetClassifier):
         if not training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
             return
+        if not len(iterator):
+            raise ValueError(
+                f"No batch is left of {len(iterator.dataset)} training rows: "
+                f"batch_size={self.batch_size}, and iterator_train__drop_last drops "
+                "what is no full batch. Lower batch_size."
+            )
         self.last_good_ = {
             name: value.clone() for name, value in self.module_.state_dict().items()
         }
@@ -384,15 +422,29 @@ class CounterfactualNet(NeuralNetClassifier):
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
         self.check_weights(iterator.dataset)
 
-    def check_weights(self, dataset, n_rows=4096):
-        """Accept the weights of an epoch only if they and some logits are finite."""
+    def check_weights(self, dataset):
+        """Accept an epoch only if what was finite still is, and so are some logits."""
         X, _ = data_from_dataset(dataset)
-        rows = to_tensor(np.asarray(X[:n_rows]), device=self.device)
-        with torch.no_grad(), evaluation_mode(self.module_):
-            largest = self.logits(rows).abs().max()
-        weights = all(p.isfinite().all() for p in self.module_.parameters())
-        if not (weights and largest < LARGEST_LOGIT):
+        largest = self.logits_of(X[:N_JUDGED]).abs().max()
+        finite = all(  # running statistics, too; but a mask may hold infinity
+            value.isfinite().all() or not self.last_good_[name].isfinite().all()
+            for name, value in self.module_.state_dict().items()
+        )
+        if not (finite and largest < LARGEST_LOGIT):
             raise LossNotFinite
+
+    def train_step(self, batch, **fit_params):
+        """Step; says what to do where a module cannot take a single row."""
+        try:
+            return super().train_step(batch, **fit_params)
+        except ValueError as error:
+            if len(batch[1]) > 1:
+                raise
+            raise ValueError(
+                "The module cannot be trained on a batch of one row, such as is left "
+                f"over here: {error}. Set iterator_train__drop_last=True, or another "
+                "batch_size."
+            ) from error
 
     def run_counterfactual_epoch(self, iterator, prefix, **fit_params):
         """One epoch on the full objective, with its parts in the history."""
@@ -468,17 +520,26 @@ class CounterfactualNet(NeuralNetClassifier):
         dense.accumulate(states, gradient)
         return terms, output[: len(X)]
 
+    def get_loss(self, y_pred, y_true, *args, **kwargs):
+        """Loss; 0, not 0 / 0, where all rows are of classes of weight 0."""
+        loss = super().get_loss(y_pred, y_true, *args, **kwargs)
+        if not isinstance(self.criterion_, (nn.CrossEntropyLoss, nn.NLLLoss)):
+            return loss
+        weight = self.criterion_.weight
+        if weight is None or weight[to_tensor(y_true, device=self.device)].any():
+            return loss
+        return 0 * y_pred.sum()
+
     def one_stack(self):
         """Forward pass for `step_at_once` where that does what `step_by_parts` does.
 
         That is, where the module is dense layers and ReLU, which know no mode, and
         neither the loss nor the objective is another than it is here; else None.
         """
-        mine = ("objective_terms", "pair_terms", "step_by_parts", "_set_training")
+        mine = "get_loss", "objective_terms", "pair_terms", "step_by_parts"
         plain = (
             not self.infers_its_own_way
-            and not any(is_overridden(self, name) for name in mine)
-            and type(self).get_loss is NeuralNetClassifier.get_loss
+            and not any(is_overridden(self, name) for name in (*mine, "_set_training"))
             and is_plain_cross_entropy(self.criterion_)
         )
         layers = dense_layers(self.module_) if plain else None

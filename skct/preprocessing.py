@@ -14,6 +14,7 @@ from .exceptions import ImputationWarning
 __all__ = ["TableEncoder"]
 
 MAX_CATEGORIES = 1000
+LARGE = 1e100
 
 
 class NumericColumn(NamedTuple):
@@ -278,8 +279,9 @@ def learn_column(name, values):
     present = numbers[~np.isnan(numbers)]
     if np.isin(present, (0.0, 1.0)).all():
         return NumericColumn(name, 0.0, 1.0, float(present.mean() > 0.5))
-    scale = float(present.std())
-    mean = float(present.mean())
+    unit = max(float(np.abs(present).max()) / LARGE, 1.0)  # squares must not overflow
+    scale = unit * float((present / unit).std())
+    mean = unit * float((present / unit).mean())
     if not scale > 10 * np.finfo(float).eps * abs(mean):  # constant
         scale = 1.0
     return NumericColumn(name, mean, scale, float(np.median(present)))

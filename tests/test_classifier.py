@@ -17,6 +17,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
+    KFold,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
@@ -586,3 +587,50 @@ def test_training_rows_outside_a_given_domain_are_warned_about(applicants):
     n = int((X["age"] > 60).sum())
     with pytest.warns(ConstraintWarning, match=f"{n} factuals.*'age'"):
         quick(epochs=20, domain={"age": (18, 60)}).fit(X, y)
+
+
+def test_a_fold_without_a_class_may_still_be_given_its_weight():
+    X, y = load_iris(return_X_y=True)
+    clf = quick(epochs=2, class_weight={0: 2.0, 1: 1.0, 2: 5.0})
+    found = cross_validate(clf, X, y, cv=KFold(3), error_score="raise")
+    assert np.isfinite(found["test_score"]).all()
+    clf.set_params(class_weight={0: 2.0, 7: 5.0})
+    with pytest.raises(ValueError, match="Unknown label 7 in class_weight"):
+        clf.fit(X, y)
+
+
+@pytest.mark.parametrize("weight", [{0: np.inf}, {0: 0, 1: 0, 2: 0}, {1: np.nan}])
+def test_class_weights_that_cannot_be_trained_with_are_named(weight):
+    with pytest.raises(ValueError, match="finite weights >= 0, not all of them 0"):
+        quick(class_weight=weight).fit(*load_iris(return_X_y=True))
+
+
+@pytest.mark.parametrize("largest", [1e300, 1.7e308])
+def test_numbers_whose_squares_overflow_are_standardised(largest):
+    X, y = load_iris(return_X_y=True)
+    X[3, 1], X[60, 1] = largest, -largest
+    clf = quick(epochs=2).fit(X, y)
+    assert np.isfinite(clf.predict_proba(X)).all()
+    encoded = clf.feature_space_.encode(X)
+    assert encoded[:, 1].std() == pytest.approx(1)
+    assert np.isfinite(clf.feature_space_.decode(encoded, X)).all()
+
+
+def test_bounds_beyond_float32_are_open_ends():
+    X, y = load_iris(return_X_y=True)
+    clf = quick(epochs=2, domain={0: (-1e300, 1e300)}).fit(X, y)
+    assert clf.constraints_.upper[0] == np.inf
+
+
+def test_rows_whose_logits_overflow_are_named_and_not_made_nan():
+    X, y = load_iris(return_X_y=True)
+    net = CounterfactualNet(MLP, max_epochs=2, module__hidden_layer_sizes=())
+    clf = CounterfactualTrainingClassifier(net, preprocessor=None, random_state=0)
+    clf.fit(X, y)
+    with torch.no_grad():
+        clf.module_[0].weight.mul_(1e5)
+    far = X[:3].copy()
+    far[1] = 3e38
+    for method in (clf.predict_proba, clf.predict, clf.explain):
+        with pytest.raises(ValueError, match="1 of 3 rows, the first of them row 1"):
+            method(far)

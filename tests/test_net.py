@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 import torch
 from skorch import NeuralNetClassifier
+from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch import nn
 from torch.utils.data import DataLoader
 
-from skct import MLP, Constraints, CounterfactualNet, ECCCoGenerator, GenericGenerator
+from skct import (
+    MLP,
+    Constraints,
+    CounterfactualNet,
+    CounterfactualTrainingClassifier,
+    ECCCoGenerator,
+    GenericGenerator,
+)
 from skct._loader import BatchLoader
 from skct.exceptions import DivergenceWarning
 from skct.losses import energy
@@ -414,3 +422,107 @@ def test_a_net_that_infers_its_own_way_is_asked_batch_by_batch(monkeypatch):
     assert net.searched_model() == net.logits
     assert {32, 96} <= set(Doubled.sizes)
     assert 128 not in Doubled.sizes
+
+
+# ------------------------------------------------------------- bugs that were fixed
+
+
+class Normed(nn.Sequential):
+    """A network with batch normalisation."""
+
+    def __init__(self, n_features_in, n_classes):
+        norm = nn.BatchNorm1d(n_features_in)
+        super().__init__(norm, nn.Linear(n_features_in, n_classes))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_before_training_are_an_error(value):
+    net = make().fit(*blobs())
+    with torch.no_grad():
+        net.module_[0].weight[0, 0] = value
+    with pytest.raises(ValueError, match="not finite before the first step"):
+        net.partial_fit(*blobs())
+
+
+def test_running_statistics_that_overflow_stop_training():
+    X, y = blobs()
+    net = make(module=Normed)
+    with pytest.warns(DivergenceWarning, match="scale the inputs"):
+        net.fit(np.float32(1e25) * X, y)
+    assert all(part.isfinite().all() for part in net.module_.state_dict().values())
+
+
+def test_a_module_may_hold_infinity_where_it_is_meant():
+    class Masked(MLP):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__(n_features_in, n_classes)
+            self.register_buffer("mask", torch.tensor(-torch.inf))
+
+    assert len(make(module=Masked).fit(*blobs()).history) == 4
+
+
+def test_a_batch_of_one_row_that_the_module_cannot_take_is_explained():
+    X, y = blobs(n=65)
+    with pytest.raises(ValueError, match="one row.*iterator_train__drop_last=True"):
+        make(module=Normed).fit(X, y)
+    net = make(module=Normed, iterator_train__drop_last=True).fit(X, y)
+    assert np.isfinite(net.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("lambdas", [{}, PLAIN])
+def test_no_batch_at_all_is_explained(lambdas):
+    options = {"batch_size": 500, "iterator_train__drop_last": True}
+    with pytest.raises(ValueError, match="No batch is left of 120.*Lower batch_size"):
+        make(**options, **lambdas).fit(*blobs())
+
+
+def test_a_divergence_in_the_first_epoch_is_no_crash_in_early_stopping():
+    X, y = blobs()
+    stop = EarlyStopping("train_loss", load_best=True)
+    net = make(optimizer=torch.optim.SGD, lr=1e20, callbacks=[stop])
+    with pytest.warns(DivergenceWarning, match="epoch 1"):
+        net.fit(X, y)
+    assert len(net.history) == 0
+    assert np.isfinite(net.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("lambdas", [{}, PLAIN])
+def test_a_batch_of_rows_without_weight_teaches_nothing(lambdas):
+    """Its loss was 0 / 0, which stopped training."""
+    X, y = blobs()
+    weight = torch.tensor([0.0, 1.0])
+    net = make(batch_size=1, criterion__weight=weight, max_epochs=2, **lambdas)
+    net.fit(X, y)
+    assert len(net.history) == 2
+    assert np.isfinite(net.history[:, "train_loss"]).all()
+
+
+@pytest.mark.parametrize("name", ["lambda_div", "lambda_adv", "lambda_reg"])
+def test_weights_beyond_float32_end_in_the_warning(name):
+    with pytest.warns(DivergenceWarning):
+        make(**{name: 1e300}).fit(*blobs())
+
+
+def test_a_learning_rate_beyond_float32_is_named():
+    with pytest.raises(ValueError, match="'lr' parameter of CounterfactualNet"):
+        make(lr=1e300).fit(*blobs())
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+def test_a_module_of_another_precision_is_named(kind):
+    with pytest.raises(ValueError, match=r"pass module.float\(\)"):
+        make(module=MLP(3, 2).to(kind)).fit(*blobs())
+
+
+def test_logits_that_are_parameters_are_predicted():
+    class Constant(nn.Module):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__()
+            self.level = nn.Parameter(torch.zeros(n_classes))
+
+        def forward(self, x):
+            return self.level.expand(len(x), -1)
+
+    X, y = blobs()
+    clf = CounterfactualTrainingClassifier(make(module=Constant), random_state=0)
+    assert clf.fit(X, y).predict_proba(X).shape == (120, 2)
