@@ -111,7 +111,7 @@ def unknown_name(kind, name, known, where):
 def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
     """Check a table: pandas frames pass unchanged, all else becomes a dense array.
 
-    Polars frames become pandas ones.
+    Polars frames become pandas ones, and arrays of bools numbers.
 
     Sets or checks `n_features_in_` and `feature_names_in_` of `estimator`.
     """
@@ -124,7 +124,11 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
                 f"feature is required by {type(estimator).__name__}."
             )
         validate_data(
-            estimator, X=X, y="no_validation", reset=reset, skip_check_array=True
+            estimator,
+            X=unrepeated(X),
+            y="no_validation",
+            reset=reset,
+            skip_check_array=True,
         )
         return X
     X = validate_data(
@@ -142,6 +146,23 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
     if X.dtype.kind == "b":
         return X.astype(float)
     return X.astype(object) if X.dtype.kind in "US" else X
+
+
+def unrepeated(frame):
+    """The frame, or its first row with numbered names where names are repeated.
+
+    scikit-learn looks at names only, and since 1.9 refuses those that are repeated.
+    """
+    if frame.columns.is_unique:
+        return frame
+    names = []
+    for name in frame.columns:
+        new, number = name, 0
+        while new in names:
+            number += 1
+            new = f"{name}.{number}"
+        names.append(new)
+    return frame.iloc[:1].set_axis(names, axis=1)
 
 
 def validate_labels(estimator, y):

@@ -457,3 +457,19 @@ def test_the_hint_has_the_type_of_the_label(iris):
     clf, X, _ = iris
     with pytest.raises(ValueError, match=r"Unknown label '1'.*Did you mean 1\?"):
         clf.explain(X[:2], target="1")
+
+
+# ------------------------------------------------------------- tables of unusual types
+
+
+def test_repeated_column_names_are_kept_apart():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "a", "b"])
+    y = X.iloc[:, 0] + X.iloc[:, 1] > 0
+    clf = quick(mutability={1: "none"}).fit(X, y)
+    answer = clf.explain(X[:20])
+    assert answer.valid.all()
+    assert answer.counterfactual.columns.equals(X.columns)
+    assert answer.counterfactual.iloc[:, 1].equals(X[:20].iloc[:, 1])
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.predict(X.set_axis(["a", "b", "a"], axis=1))
