@@ -5,6 +5,7 @@ where they go out.
 """
 
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,8 @@ def like_objects(values, series):
         values = [f"{v:.15g}" for v in values]
     elif present and all(isinstance(v, (int, np.integer)) for v in present):
         values = [int(round(v)) for v in values]
+    elif present and all(isinstance(v, Decimal) for v in present):
+        values = [Decimal(repr(float(v))) for v in values]
     return np.array([*values, None], dtype=object)[:-1]
 
 

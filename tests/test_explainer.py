@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -473,3 +475,11 @@ def test_repeated_column_names_are_kept_apart():
     assert answer.counterfactual.iloc[:, 1].equals(X[:20].iloc[:, 1])
     with pytest.raises(ValueError, match="feature names should match"):
         clf.predict(X.set_axis(["a", "b", "a"], axis=1))
+
+
+def test_decimals_come_back_as_decimals():
+    cents = np.random.default_rng(0).integers(0, 1000, 80)
+    X = pd.DataFrame({"price": [Decimal(int(c)) / 100 for c in cents]})
+    answer = quick().fit(X, cents > 500).explain(X[:20])
+    assert answer.valid.all()
+    assert {type(v) for v in answer.counterfactual["price"]} == {Decimal}
