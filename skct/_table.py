@@ -115,6 +115,9 @@ def write_series(series, rows, values, keep_dtype):
         codes[rows] = dtype.categories.get_indexer(values)
         new = pd.Categorical.from_codes(codes, dtype=dtype)
         return pd.Series(new, index=series.index, name=series.name)
+    if isinstance(dtype, pd.SparseDtype):
+        series = series.sparse.to_dense()
+        return write_series(series, rows, values, keep_dtype).astype(dtype)
     if not keep_dtype:
         dtype = object if dtype == object else float
         series = series.astype(dtype)

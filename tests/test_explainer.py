@@ -483,3 +483,11 @@ def test_decimals_come_back_as_decimals():
     answer = quick().fit(X, cents > 500).explain(X[:20])
     assert answer.valid.all()
     assert {type(v) for v in answer.counterfactual["price"]} == {Decimal}
+
+
+def test_sparse_columns_of_a_frame_come_back_sparse():
+    counts = np.random.default_rng(0).integers(0, 9, 80)
+    X = pd.DataFrame({"n": pd.arrays.SparseArray(counts * 1.0), "m": 1.0})
+    answer = quick().fit(X, counts > 4).explain(X[:20])
+    assert answer.valid.all()
+    assert answer.counterfactual.dtypes.equals(X.dtypes)
