@@ -101,8 +101,7 @@ def write(table, changes, keep_dtype=True):
         if out.dtype == object:
             values = like_objects(values, pd.Series(flat[:, position], dtype=object))
         elif keep_dtype and out.dtype.kind in "iu":
-            info = np.iinfo(out.dtype)
-            values = np.clip(np.round(np.asarray(values, float)), info.min, info.max)
+            values = as_integers(values, flat[rows, position], out.dtype)
         flat[rows, position] = values
     return flat.reshape(table.shape)
 
@@ -124,12 +123,24 @@ def write_series(series, rows, values, keep_dtype):
     if dtype == object:
         values = like_objects(values, series)
     elif pd.api.types.is_integer_dtype(dtype):
-        info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
-        values = np.round(np.asarray(values, dtype=float))
-        values = np.clip(values, info.min, info.max).astype(np.int64)
+        values = as_integers(values, series[rows], getattr(dtype, "numpy_dtype", dtype))
     out = series.copy()
     out.iloc[np.flatnonzero(rows)] = pd.array(values, dtype=dtype)
     return out
+
+
+def as_integers(values, old, dtype):
+    """Whole numbers that a type can hold, next to `values`.
+
+    Floats are not exact beyond 2**53: there the change is added to the old number, so
+    that it does not go the other way.
+    """
+    info, values = np.iinfo(dtype), np.round(np.asarray(values, dtype=float))
+    if np.abs(values).max(initial=0.0) < 2**53:
+        return np.clip(values, info.min, info.max).astype(dtype)
+    base = [0 if pd.isna(number) else int(number) for number in old]
+    exact = [b + int(v - float(b)) for b, v in zip(base, values, strict=True)]
+    return np.array([min(max(v, info.min), info.max) for v in exact], dtype=dtype)
 
 
 def like_objects(values, series):
