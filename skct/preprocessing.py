@@ -274,8 +274,9 @@ def learn_column(name, values):
         return NumericColumn(name, 0.0, 1.0, float(present.mean() > 0.5))
     scale = float(present.std())
     mean = float(present.mean())
-    if not scale > 10 * np.finfo(float).eps * abs(mean):  # constant
-        scale = 1.0
+    rounding = 10 * np.finfo(float).eps * abs(mean)
+    if not scale > rounding:  # constant
+        scale = max(1.0, rounding)
     return NumericColumn(name, mean, scale, float(np.median(present)))
 
 
