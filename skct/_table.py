@@ -5,6 +5,7 @@ where they go out.
 """
 
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -100,8 +101,7 @@ def write(table, changes, keep_dtype=True):
         if out.dtype == object:
             values = like_objects(values, pd.Series(flat[:, position], dtype=object))
         elif keep_dtype and out.dtype.kind in "iu":
-            info = np.iinfo(out.dtype)
-            values = np.clip(np.round(np.asarray(values, float)), info.min, info.max)
+            values = as_integers(values, flat[rows, position], out.dtype)
         flat[rows, position] = values
     return flat.reshape(table.shape)
 
@@ -114,6 +114,9 @@ def write_series(series, rows, values, keep_dtype):
         codes[rows] = dtype.categories.get_indexer(values)
         new = pd.Categorical.from_codes(codes, dtype=dtype)
         return pd.Series(new, index=series.index, name=series.name)
+    if isinstance(dtype, pd.SparseDtype):
+        series = series.sparse.to_dense()
+        return write_series(series, rows, values, keep_dtype).astype(dtype)
     if not keep_dtype:
         dtype = object if dtype == object else float
         series = series.astype(dtype)
@@ -121,7 +124,7 @@ def write_series(series, rows, values, keep_dtype):
         values = like_objects(values, series)
     out = series.copy()
     try:
-        out.iloc[np.flatnonzero(rows)] = as_dtype(values, dtype)
+        out.iloc[np.flatnonzero(rows)] = as_dtype(values, dtype, series[rows])
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"Column {series.name!r} has the type {dtype} and cannot hold "
@@ -130,13 +133,25 @@ def write_series(series, rows, values, keep_dtype):
     return out
 
 
-def as_dtype(values, dtype):
+def as_dtype(values, dtype, old):
     """New values in the type of their column; integers rounded, inside its range."""
     if pd.api.types.is_integer_dtype(dtype):
-        info = np.iinfo(getattr(dtype, "numpy_dtype", dtype))
-        values = np.round(np.asarray(values, dtype=float))
-        values = np.clip(values, info.min, info.max).astype(np.int64)
+        values = as_integers(values, old, getattr(dtype, "numpy_dtype", dtype))
     return pd.array(values, dtype=dtype)
+
+
+def as_integers(values, old, dtype):
+    """Whole numbers that a type can hold, next to `values`.
+
+    Floats are not exact beyond 2**53: there the change is added to the old number, so
+    that it does not go the other way.
+    """
+    info, values = np.iinfo(dtype), np.round(np.asarray(values, dtype=float))
+    if np.abs(values).max(initial=0.0) < 2**53:
+        return np.clip(values, info.min, info.max).astype(dtype)
+    base = [0 if pd.isna(number) else int(number) for number in old]
+    exact = [b + int(v - float(b)) for b, v in zip(base, values, strict=True)]
+    return np.array([min(max(v, info.min), info.max) for v in exact], dtype=dtype)
 
 
 def like_objects(values, series):
@@ -148,6 +163,8 @@ def like_objects(values, series):
         values = [f"{v:.15g}" for v in values]
     elif present and all(isinstance(v, (int, np.integer)) for v in present):
         values = [int(round(v)) for v in values]
+    elif present and all(isinstance(v, Decimal) for v in present):
+        values = [Decimal(repr(float(v))) for v in values]
     return np.array([*values, None], dtype=object)[:-1]
 
 

@@ -166,7 +166,7 @@ def unknown_name(kind, name, known, where):
 def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
     """Check a table: pandas frames pass unchanged, all else becomes a dense array.
 
-    Polars frames become pandas ones.
+    Polars frames become pandas ones, and arrays of bools numbers.
 
     Sets or checks `n_features_in_` and `feature_names_in_` of `estimator`.
     """

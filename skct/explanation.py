@@ -39,7 +39,8 @@ class CounterfactualExplanation:
     Attributes
     ----------
     factual, counterfactual : DataFrame, ndarray or sparse matrix
-        n rows, in the type, columns and units of the table that was explained.
+        n rows, in the type, columns and units of the table that was explained (an array
+        of bools as 0.0 and 1.0).
     row : ndarray of shape (n,)
         Index labels of a frame, positions otherwise.
     target, predicted : ndarray of shape (n,)

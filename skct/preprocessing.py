@@ -282,8 +282,9 @@ def learn_column(name, values):
     unit = max(float(np.abs(present).max()) / LARGE, 1.0)  # squares must not overflow
     scale = unit * float((present / unit).std())
     mean = unit * float((present / unit).mean())
-    if not scale > 10 * np.finfo(float).eps * abs(mean):  # constant
-        scale = 1.0
+    rounding = 10 * np.finfo(float).eps * abs(mean)
+    if not scale > rounding:  # constant
+        scale = max(1.0, rounding)
     return NumericColumn(name, mean, scale, float(np.median(present)))
 
 

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -457,3 +459,44 @@ def test_the_hint_has_the_type_of_the_label(iris):
     clf, X, _ = iris
     with pytest.raises(ValueError, match=r"Unknown label '1'.*Did you mean 1\?"):
         clf.explain(X[:2], target="1")
+
+
+# ------------------------------------------------------------- tables of unusual types
+
+
+def test_decimals_come_back_as_decimals():
+    cents = np.random.default_rng(0).integers(0, 1000, 80)
+    X = pd.DataFrame({"price": [Decimal(int(c)) / 100 for c in cents]})
+    answer = quick().fit(X, cents > 500).explain(X[:20])
+    assert answer.valid.all()
+    assert {type(v) for v in answer.counterfactual["price"]} == {Decimal}
+
+
+def test_sparse_columns_of_a_frame_come_back_sparse():
+    counts = np.random.default_rng(0).integers(0, 9, 80)
+    X = pd.DataFrame({"n": pd.arrays.SparseArray(counts * 1.0), "m": 1.0})
+    answer = quick().fit(X, counts > 4).explain(X[:20])
+    assert answer.valid.all()
+    assert answer.counterfactual.dtypes.equals(X.dtypes)
+
+
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
+@pytest.mark.parametrize("as_frame", [True, False], ids=["frame", "array"])
+@pytest.mark.parametrize("word", ["increase", "decrease"])
+def test_integers_beyond_the_precision_of_floats_do_not_turn_back(as_frame, word):
+    stamp = 2**60 + np.random.default_rng(0).integers(0, 50_000, 80)
+    X = pd.DataFrame({"stamp": stamp}) if as_frame else stamp[:, None]
+    clf = quick(mutability={0: word}).fit(X, stamp - 2**60 > 25_000)
+    after = np.asarray(clf.explain(X).counterfactual)[:, 0]
+    assert (after != stamp).any()
+    assert ((after >= stamp) if word == "increase" else (after <= stamp)).all()
+
+
+@pytest.mark.parametrize("as_frame", [True, False], ids=["frame", "array"])
+def test_the_largest_integers_do_not_overflow(as_frame):
+    rng = np.random.default_rng(0)
+    high = np.where(rng.random(80) < 0.5, 2**64 - 1, 2**63).astype("uint64")
+    X = pd.DataFrame({"n": high}) if as_frame else high[:, None]
+    clf = quick(mutability={0: "increase"}, domain=None).fit(X, high > 2**63)
+    after = np.asarray(clf.explain(X[high == 2**63]).counterfactual)[:, 0]
+    assert (after >= 2**63).all()

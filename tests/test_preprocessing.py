@@ -294,3 +294,9 @@ def test_the_table_itself_is_not_changed():
 def test_a_clone_has_learnt_nothing():
     encoder = TableEncoder().fit(np.eye(3))
     assert not hasattr(clone(encoder), "columns_")
+
+
+def test_what_differs_by_rounding_only_is_constant():
+    stamp = 2.0**60 + 256 * np.random.default_rng(0).integers(0, 8, 50)
+    encoded = TableEncoder().fit_transform(stamp[:, None])
+    assert np.abs(encoded).max() < 1
