@@ -521,10 +521,10 @@ def test_text_lists_the_changes_of_each_row_in_columns(case):
 
 
 def test_text_of_many_rows_names_failures_further_down_and_stays_narrow(case):
-    text = str(case[[0] * 30 + [2] * 8])
-    assert text.count("20.5 -> 41.25") == 10
-    assert "... and 28 more rows" in text
-    assert text.count("no valid counterfactual; stopped after 9 steps") == 5
+    text = str(case[[2] + [0] * 30 + [2] * 8])
+    assert text.count("20.5 -> 41.25") == 9
+    assert "... and 29 more rows" in text
+    assert text.count("no valid counterfactual; stopped after 9 steps") == 1 + 5
     assert "... and 3 more without a valid counterfactual" in text
     long = pd.DataFrame(
         {"name" * 30: ["value" * 30] * 2, "x": [0, 0]}, index=["i" * 90, 1]
