@@ -317,7 +317,8 @@ def test_the_fragment_has_twenty_rows_and_keeps_its_style_to_itself(case):
     assert not any(element.get("id") for element in root.iter())
     assert len(list(root.iter("article"))) == 20
     style = re.sub(r"@media[^{]*\{", "", root.find("div/style").text)
-    selectors = re.findall(r"(?:^|[}])\s*([^{}]+?)\s*\{", style)
+    lists = re.findall(r"(?:^|[}])\s*([^{}]+?)\s*\{", style)
+    selectors = [part for text in lists for part in re.split(r",\s*(?![^(]*\))", text)]
     assert len(selectors) > 30
     assert all(selector.startswith(".skct-report") for selector in selectors)
     assert not re.search(r"[^-\w]color: #|background: #|--(ink|paper|card):", style)
@@ -340,20 +341,21 @@ HOSTILE = [
 
 def hostile_page(name, category, row, label, group):
     """Report in which every kind of text comes from somebody else."""
-    index = pd.Index([row, "y"], dtype=object)
+    index = pd.Index([row, "y", "failed"], dtype=object)
     before, after = (
-        pd.DataFrame({name: cells, 1: [0, 0]}, index=index, dtype=object)
-        for cells in ([category, "x"], ["z", category + "."])
+        pd.DataFrame({name: cells, 1: [0, 0, 0]}, index=index, dtype=object)
+        for cells in ([category, "x", "x"], ["z", category + ".", "x"])
     )
     answer = made(
         before,
         after,
-        target=np.array([label, label], dtype=object),
-        predicted=np.array(["old", "old"], dtype=object),
-        reason=np.array([f"why {category}", ""], dtype=object),
-        cost=np.ones(2),
+        target=np.array([label] * 3, dtype=object),
+        predicted=np.array(["old"] * 3, dtype=object),
+        reason=np.array([f"why {category}", "", f"why {category}"], dtype=object),
+        valid=np.array([True, True, False]),
+        cost=np.ones(3),
     )
-    groups = pd.Series([group, "other group"], name=name, dtype=object)
+    groups = pd.Series([group] * 3, name=name, dtype=object)
     return answer, answer.to_html(groups=groups) + answer._repr_html_()
 
 
@@ -381,7 +383,7 @@ def test_text_of_the_table_never_becomes_markup(name, category, row, label, grou
     html.encode("utf-8")
     plain = hostile_page("name", "category", "row", "label", "group")[1]
     assume(category not in ("x", "z"))  # a cell that does not change
-    assume(group != "other group")
+    assert "\0" not in html
     assert skeleton(html) == skeleton(plain)
     shown = {"".join(element.itertext()) for element in parse(html).iter("bdi")}
     expected = {name, category, category + ".", row, label, group}
@@ -519,10 +521,10 @@ def test_text_lists_the_changes_of_each_row_in_columns(case):
 
 
 def test_text_of_many_rows_names_failures_further_down_and_stays_narrow(case):
-    text = str(case[[0] * 30 + [2] * 8])
-    assert text.count("20.5 -> 41.25") == 10
-    assert "... and 28 more rows" in text
-    assert text.count("no valid counterfactual; stopped after 9 steps") == 5
+    text = str(case[[2] + [0] * 30 + [2] * 8])
+    assert text.count("20.5 -> 41.25") == 9
+    assert "... and 29 more rows" in text
+    assert text.count("no valid counterfactual; stopped after 9 steps") == 1 + 5
     assert "... and 3 more without a valid counterfactual" in text
     long = pd.DataFrame(
         {"name" * 30: ["value" * 30] * 2, "x": [0, 0]}, index=["i" * 90, 1]
