@@ -31,6 +31,24 @@ def test_the_ten_lines_run(capsys):
     assert "bmi" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:Missing values in")
+def test_a_csv_becomes_a_report(tmp_path, monkeypatch):
+    (block,) = [b for b in BLOCKS if "read_csv" in b]
+    assert len(block.strip().splitlines()) <= 11
+    X, y = people(200)
+    table = X.assign(sex=np.where(np.arange(200) % 3, "f", "m"), decision=y)
+    table.loc[table.index[::9], ["income", "job"]] = np.nan
+    table.to_csv(tmp_path / "applicants.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block, names)
+    answer = names["answer"]
+    assert answer.valid.mean() > 0.9
+    assert answer.counterfactual["age"].equals(answer.factual["age"])
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert report.count("<article") == min(len(answer), 100)
+
+
 def test_the_generator_of_your_own_runs():
     (block,) = [b for b in BLOCKS if "class Sparse" in b]
     names = {**vars(skct)}
