@@ -55,9 +55,11 @@ print(table.round(2))
 # Plausibility has its price: answers that look more like other patients lie further
 # away. A single data set shows no more than that such a choice exists.
 
-figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
-ax.scatter(table["cost"], table["implausibility"])
-for name, line in table.iterrows():
-    ax.annotate(name, (line["cost"], line["implausibility"]), fontsize=9)
-ax.margins(0.2)
-ax.set(xlabel="cost", ylabel="implausibility")
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+markers = {"generic": "o", "eccco": "x", "gravitational": "s", "revise": "D"}
+for name, marker in markers.items():
+    line = table.loc[name]
+    ax.scatter(line["cost"], line["implausibility"], s=80, marker=marker, label=name)
+ax.margins(0.15)
+ax.set(xlabel="Cost (standard deviations)", ylabel="Implausibility (the same)")
+ax.legend(title="Search")

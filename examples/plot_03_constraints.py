@@ -83,9 +83,18 @@ runs = [
     for name, fitted in models.items()
     for seed, clf in enumerate(fitted)
 ]
-print(pd.DataFrame(runs).round(3).to_string(index=False))
+table = pd.DataFrame(runs)
+print(table.round(3).to_string(index=False))
+print(
+    table.groupby("model", sort=False).mean().drop(columns="seed").round(3).to_string()
+)
 
 # %%
+# With every seed, the model that knew that age is fixed gives it about a quarter of the
+# attributions instead of more than a third, and asks for 1.5k less savings, at about
+# the same accuracy. Where a protected column tells more than all others together, it
+# can go the other way: look at the share before you rely on it.
+#
 # The surface tilts: the more upright its edge, the more age counts. Stars are where the
 # search ends for eight applicants; in the right panel it only moves up.
 

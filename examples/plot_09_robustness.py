@@ -69,7 +69,9 @@ for name in weights:
 scores = pd.concat(scores, ignore_index=True)
 
 # %%
-# Mean accuracy over the seeds. The figure adds bands of one standard deviation.
+# Mean accuracy over the seeds. The figure adds bands of one standard deviation. Most of
+# the robustness comes from the contrast here, less from the adversarial term, and it is
+# not free: three or four points of clean accuracy.
 
 table = scores.pivot_table("accuracy", ["attack", "epsilon"], "model")
 print(table[list(weights)].round(2).to_string())

@@ -58,8 +58,8 @@ strict, told = fit(build(generator__threshold=0.95))
 print(*told, sep="\n")
 
 # %%
-# What can be done: a lower threshold, longer steps, or plain training first (``burn_in``,
-# here half of the epochs), since a network that has learnt nothing is never sure. On
+# What can be done: a lower threshold, longer steps, or plain training first, for half
+# of the epochs (``burn_in``), since a network that has learnt nothing is never sure. On
 # these data the first two help, burn-in does not: the two kinds of patients overlap so
 # much that a trained network is seldom 95 % sure, either.
 
@@ -79,7 +79,7 @@ for (name, clf), colour in zip(remedies.items(), colours, strict=True):
         fit(clf)
     history = clf.history_
     ax.plot(history["epoch"], 100 * history["mature"], color=colour, label=name)
-    print(f"{name:28} mature in the last epoch: {history['mature'].iloc[-1]:.0%}",
+    print(f"{name:28} mature in the last epoch: {history['mature'].iloc[-1]:.0%}")
 ax.set_title("How many counterfactuals there are to learn from")
 ax.set(xlabel="Epoch", ylabel="Mature counterfactuals (%)", ylim=(0, 102))
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
