@@ -1,6 +1,5 @@
 """Scorers: plausibility, cost and robustness of recourse for `GridSearchCV`."""
 
-import warnings
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -12,6 +11,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import column_or_1d
 
 from . import metrics
+from ._quiet import quiet
 from ._spec import resolve_position
 from ._table import get
 from ._validation import check_integer, check_real, parameter_error, unknown_name
@@ -80,10 +80,8 @@ class CounterfactualScorer:
         scores : dict of str to float
         """
         fold = Fold(estimator, X, y, self)
-        with warnings.catch_warnings():
-            for told_by_the_score in (SearchWarning, ConstraintWarning):
-                warnings.simplefilter("ignore", told_by_the_score)
-            warnings.simplefilter("ignore", ImputationWarning)
+        # The first two are told by the score.
+        with quiet(SearchWarning, ConstraintWarning, ImputationWarning):
             return {name: fold.score(name) for name in self.names}
 
     def __repr__(self):
