@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
-from ._inference import batched_logits, sound_logits, module_device
+from ._inference import batched_logits, module_device, sound_logits
 from ._judge import concatenate, judge, restore_type
 from ._random import draw_seed
 from ._reference import draw_reference
