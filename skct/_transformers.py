@@ -5,8 +5,6 @@ and ordinal encoders are silently wrong on relaxed values. Only public attribute
 fitted transformers are used here.
 """
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from sklearn.base import OneToOneFeatureMixin
@@ -17,6 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
+from ._quiet import quiet
 from ._validation import as_floats
 from .preprocessing import CategoryColumn, TableEncoder
 
@@ -102,8 +101,8 @@ def inverse_numeric(transformer, encoded, n_in):
     elif isinstance(transformer, (SimpleImputer, SelectorMixin)):
         raw[:, kept_columns(transformer)] = encoded
     elif not isinstance(transformer, (OneHotEncoder, OrdinalEncoder)):
-        with warnings.catch_warnings():  # scikit-learn 1.7 wants names here, too
-            warnings.filterwarnings("ignore", message="X does not have valid feature")
+        # scikit-learn 1.7 wants names here, too
+        with quiet(UserWarning, message="X does not have valid feature"):
             raw[:] = as_dense(transformer.inverse_transform(encoded))
     return raw
 

@@ -1,6 +1,5 @@
 """Scorers: plausibility, cost and robustness of recourse for `GridSearchCV`."""
 
-import warnings
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from . import metrics
+from ._quiet import quiet
 from ._spec import resolve_position
 from ._table import get
 from ._validation import check_integer, check_real, parameter_error, unknown_name
@@ -81,10 +81,8 @@ class CounterfactualScorer:
         scores : dict of str to float
         """
         fold = Fold(estimator, X, y, self)
-        with warnings.catch_warnings():
-            for told_by_the_score in (SearchWarning, ConstraintWarning):
-                warnings.simplefilter("ignore", told_by_the_score)
-            warnings.simplefilter("ignore", ImputationWarning)
+        # The first two are told by the score.
+        with quiet(SearchWarning, ConstraintWarning, ImputationWarning):
             return {name: fold.score(name) for name in self.names}
 
     def __repr__(self):
