@@ -420,6 +420,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         kept_type = X
         X = self._validate(X, reset=False)
         view = self._current_view(X)
+        X = view.space.widened(X)
         weights = self._weights(view.space)
         warn_outside(view.space, view.rules, X)
         codes = target_codes(

@@ -457,3 +457,16 @@ def test_the_hint_has_the_type_of_the_label(iris):
     clf, X, _ = iris
     with pytest.raises(ValueError, match=r"Unknown label '1'.*Did you mean 1\?"):
         clf.explain(X[:2], target="1")
+
+
+def test_rows_that_lack_a_category_may_get_it(denied, fitted):
+    explainer = CounterfactualExplainer(fitted, target="approved")
+    whole = explainer.explain(denied)
+    below = (denied["education"] != "master").to_numpy()
+    part = denied[below].copy()
+    part["education"] = part["education"].cat.remove_unused_categories()
+    answer = explainer.explain(part).counterfactual
+    expected = whole[below].counterfactual["education"]
+    assert (expected == "master").any()
+    pd.testing.assert_series_equal(answer["education"], expected)
+    assert list(part["education"].cat.categories) == ["school", "bachelor"]
