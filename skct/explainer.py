@@ -20,6 +20,7 @@ from ._reference import draw_reference
 from ._search import search
 from ._spec import resolve_position
 from ._table import take
+from ._token import dask_token
 from ._validation import (
     check_integer,
     check_real,
@@ -154,6 +155,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             tags.input_tags.string = inner_tags.string
             tags.input_tags.categorical = inner_tags.categorical
         return tags
+
+    __dask_tokenize__ = dask_token
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "estimator_") or self._is_self_sufficient()
