@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from conftest import people, quick
 from torch import nn
 
-from skct import CounterfactualNet
+from skct import CounterfactualNet, CounterfactualTrainingClassifier
 from skct.distributed import DistributedCounterfactualNet
 
 # SGD: Adam would hide a gradient that is too large by a factor.
@@ -41,6 +40,19 @@ class Normalised(nn.Sequential):
         super().__init__(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
 
+class Searching(CounterfactualNet):
+    """A net that notes how many rows it searches from."""
+
+    def search_counterfactuals(self, factual, target):
+        """As ever."""
+        self.noted_ = len(factual)
+        return super().search_counterfactuals(factual, target)
+
+
+class Noting(DistributedCounterfactualNet, Searching):
+    """One that is given its share to search, and so notes that."""
+
+
 CASES = {
     "dense layers": {},
     "any module": {"module": Smooth},
@@ -63,6 +75,12 @@ def train(kind, seed=0, mixin=None, **params):
     kind = kind if mixin is None else type("Mixed", (mixin, kind), {})
     net = kind(**PLAIN | {"random_state": 0} | params)
     return net.fit(*data())
+
+
+def train_classifier(kind):
+    """A classifier around a net of the given kind."""
+    clf = CounterfactualTrainingClassifier(kind(**PLAIN), random_state=0)
+    return clf.fit(*data())
 
 
 def numbers(net):
@@ -90,10 +108,10 @@ def main():
         out[name], out[f"loss of {name}"] = numbers(net)
     net = train(DistributedCounterfactualNet, seed=rank, module=Normalised)
     out["batch norm"], _ = numbers(net)
-    clf = quick(5)
-    clf.net = DistributedCounterfactualNet(**clf.net.get_params(deep=False))
-    clf.fit(*people())
+    clf = train_classifier(DistributedCounterfactualNet)
     out["classifier"], _ = numbers(clf.net_)
+    own = train(Noting, n_counterfactuals=61).noted_
+    np.save(Path(sys.argv[1]) / f"searched by {rank}.npy", own)
     other = message(train, DistributedCounterfactualNet, random_state=rank)
     out["other seeds"] = np.array(other)
     diverged = train(DistributedCounterfactualNet, lr=1e30)
