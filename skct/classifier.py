@@ -14,6 +14,7 @@ from skorch import NeuralNetClassifier
 from ._inference import sound_logits
 from ._random import draw_seed, seeded
 from ._reference import draw_reference, top_up
+from ._token import dask_token
 from ._validation import (
     check_integer,
     check_n_counterfactuals,
@@ -608,6 +609,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         explainer = CounterfactualExplainer(self, random_state=self.seed_)
         return explainer.explain(X, target, n_alternatives=n_alternatives)
+
+    __dask_tokenize__ = dask_token
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

@@ -31,6 +31,11 @@ class RawColumn(NamedTuple):
     integer: bool = False
 
 
+def is_categorical(series):
+    """Whether a raw column has pandas' own type for categories."""
+    return isinstance(series.dtype, pd.CategoricalDtype)
+
+
 class FeatureSpace:
     """Raw columns, model-input columns, and the way between them.
 
@@ -152,6 +157,29 @@ class FeatureSpace:
                 changes[position] = where, pick(column.categories, index[known])
         decoded = write(table, changes)
         return type(like)(decoded) if sparse.issparse(like) else decoded
+
+    def widened(self, table):
+        """Table whose categorical columns have room for every category known here.
+
+        Part of a table, such as a row group of a file, may have fewer; those of the
+        training table then come first, in their order.
+        """
+        if not hasattr(table, "iloc"):
+            return table
+        changes = {}
+        for position, column in enumerate(self.columns):
+            old = get(table, position)
+            if is_categorical(old) and column.categories is not None:
+                template = get(self._template, position)
+                known = template.cat.categories if is_categorical(template) else []
+                wanted = pd.Index([*known, *column.categories]).unique()
+                if not wanted.dropna().isin(old.cat.categories).all():
+                    every = wanted.dropna().append(old.cat.categories).unique()
+                    changes[position] = old.cat.set_categories(every)
+        table = table.copy(deep=False) if changes else table
+        for position, column in changes.items():
+            table.isetitem(position, column)
+        return table
 
     def _moved_numbers(self, before, after, moved, table, rules):
         """Raw numeric values after the change, as float64."""

@@ -21,6 +21,7 @@ from ._reference import draw_reference
 from ._search import search
 from ._spec import resolve_once
 from ._table import take
+from ._token import dask_token
 from ._validation import (
     check_integer,
     check_real,
@@ -156,6 +157,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             tags.input_tags.string = inner_tags.string
             tags.input_tags.categorical = inner_tags.categorical
         return tags
+
+    __dask_tokenize__ = dask_token
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "estimator_") or self._is_self_sufficient()
@@ -431,6 +434,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         kept_type = X
         X = self._validate(X, reset=False)
         view = self._current_view(X)
+        X = view.space.widened(X)
         weights = self._weights(view.space)
         warn_outside(view.space, view.rules, X)
         codes = target_codes(

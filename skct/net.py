@@ -577,15 +577,7 @@ class CounterfactualNet(NeuralNetClassifier):
             if not other.any():
                 return None
         target = draw_targets(predicted, y, rng)
-        with evaluation_mode(self.module_):
-            result = search(
-                self.searched_model(),
-                factual,
-                target,
-                self.generator_,
-                self.constraints_,
-                epsilon=self.epsilon,
-            )
+        result = self.search_counterfactuals(factual, target)
         neighbour = X[draw_neighbours(target, y, rng)]
         self.history.record("mature", float(result.mature.float().mean()))
         self.history.record("n_iter", float(result.n_iter.float().mean()))
@@ -597,6 +589,18 @@ class CounterfactualNet(NeuralNetClassifier):
             target,
             result.mature,
         )
+
+    def search_counterfactuals(self, factual, target):
+        """Search one counterfactual per factual with the current weights."""
+        with evaluation_mode(self.module_):
+            return search(
+                self.searched_model(),
+                factual,
+                target,
+                self.generator_,
+                self.constraints_,
+                epsilon=self.epsilon,
+            )
 
     def searched_model(self):
         """The module itself, unless a subclass evaluates it in its own way."""

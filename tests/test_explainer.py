@@ -500,3 +500,16 @@ def test_the_largest_integers_do_not_overflow(as_frame):
     clf = quick(mutability={0: "increase"}, domain=None).fit(X, high > 2**63)
     after = np.asarray(clf.explain(X[high == 2**63]).counterfactual)[:, 0]
     assert (after >= 2**63).all()
+
+
+def test_rows_that_lack_a_category_may_get_it(denied, fitted):
+    explainer = CounterfactualExplainer(fitted, target="approved")
+    whole = explainer.explain(denied)
+    below = (denied["education"] != "master").to_numpy()
+    part = denied[below].copy()
+    part["education"] = part["education"].cat.remove_unused_categories()
+    answer = explainer.explain(part).counterfactual
+    expected = whole[below].counterfactual["education"]
+    assert (expected == "master").any()
+    pd.testing.assert_series_equal(answer["education"], expected)
+    assert list(part["education"].cat.categories) == ["school", "bachelor"]
