@@ -480,7 +480,7 @@ def test_robust_accuracy_is_computed_for_fitted_models(moons):
 def test_robust_accuracy_refuses_wrong_tables():
     with pytest.raises(ValueError, match=r"\['accuracy'\] are missing"):
         RobustAccuracyDisplay(pd.DataFrame({"model": [], "epsilon": []}))
-    with pytest.raises(ValueError, match="Length of values"):
+    with pytest.raises(ValueError, match="one accuracy per radius"):
         RobustAccuracyDisplay.from_dict({"a": [1, 1, 1]}, epsilons=[0, 1])
 
 
