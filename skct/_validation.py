@@ -221,7 +221,7 @@ def check_readable(X):
     shape = getattr(X, "shape", None)
     if shape is None:
         try:
-            shape = np.shape(X)
+            shape = np.asarray(X).shape
         except ValueError:  # rows of different lengths
             shape = ()
     if shape == ():

@@ -339,26 +339,6 @@ def test_a_progress_bar_on_request(fitted, denied, capsys):
 # ------------------------------------------------------------------ wrong input
 
 
-BAD = [
-    ({"mutability": {"agee": "none"}}, r"Unknown feature 'agee'.*'age'"),
-    ({"domain": {"income": (3, 1)}}, r"low <= high"),
-    ({"feature_weights": {"income": 0.0}}, r"'feature_weights'.*positive"),
-    ({"feature_weights": [1.0]}, r"'feature_weights'"),
-    ({"generator": "dice"}, r"'generator'.*'dice'"),
-    ({"batch_size": 0}, r"'batch_size'.*>= 1"),
-    ({"refine": "yes"}, r"'refine'.*True or False"),
-    ({"plausibility_weight": -1}, r"'plausibility_weight'.*-1"),
-    ({"plausibility_weight": "high"}, r"'plausibility_weight'.*'high'"),
-    ({"generator": ECCCoGenerator(threshold=75)}, r"'threshold'.*ECCCoGenerator.*75"),
-]
-
-
-@pytest.mark.parametrize(("params", "message"), BAD, ids=lambda v: str(v)[:40])
-def test_wrong_parameters(fitted, denied, params, message):
-    with pytest.raises(ValueError, match=message):
-        CounterfactualExplainer(fitted, **params).explain(denied)
-
-
 def test_something_that_cannot_be_explained(applicants):
     X, y = applicants
     with pytest.raises(ValueError, match=r"'estimator'.*CounterfactualTraining"):
