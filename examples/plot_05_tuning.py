@@ -60,8 +60,8 @@ print("chosen:", search.best_params_)
 
 # %%
 # On these data there is hardly a price in accuracy; the price of plausible answers is
-# their cost, which rises from 6 to nearly 10 standard deviations, while they come closer
-# to the other class by a few per cent.
+# their cost, which rises from 6 to nearly 10 standard deviations, while they come
+# closer to the other class by a few per cent.
 #
 # Candidates that no other one beats in both respects form the front. This is one table
 # and one seed: half a point of accuracy is three patients.
