@@ -33,7 +33,7 @@ fast = X[clf.predict(X) == "fast"]
 
 answer = clf.explain(fast.head(4), target="slow", n_alternatives=3)
 print(answer.to_frame()[["bmi", "bp", "s1", "s5", "cost", "valid"]].round(2))
-answer.plot()
+_ = answer.plot()
 
 # %%
 # The same patients under four searches. Implausibility is the mean distance from
@@ -62,4 +62,4 @@ for name, marker in markers.items():
     ax.scatter(line["cost"], line["implausibility"], s=80, marker=marker, label=name)
 ax.margins(0.15)
 ax.set(xlabel="Cost (standard deviations)", ylabel="Implausibility (the same)")
-ax.legend(title="Search")
+_ = ax.legend(title="Search")

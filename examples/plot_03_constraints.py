@@ -85,9 +85,8 @@ runs = [
 ]
 table = pd.DataFrame(runs)
 print(table.round(3).to_string(index=False))
-print(
-    table.groupby("model", sort=False).mean().drop(columns="seed").round(3).to_string()
-)
+means = table.drop(columns="seed").groupby("model", sort=False).mean()
+print(means.round(3).to_string())
 
 # %%
 # With every seed, the model that knew that age is fixed gives it about a quarter of the

@@ -11,7 +11,6 @@ around the whole, and speaks the columns in front of it.
 # A made-up table of loan applicants: numbers with gaps, two columns of words and one of
 # ordered words. Nothing in it is scaled.
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -111,5 +110,4 @@ print("nobody loses a degree:", up.all())
 # less, grey ones for another category; the number is the new value.
 
 display = answer[:12].plot()
-display.ax_.set_ylabel("Applicant")
-plt.show()
+_ = display.ax_.set_ylabel("Applicant")

@@ -45,7 +45,7 @@ def plausible_and_accurate(results):
 
 search = GridSearchCV(
     clf,
-    {"lambda_div": [0.0, 0.5, 1.0, 2.0], "lambda_adv": [0.0, 0.5]},
+    {"lambda_div": [0.0, 0.5, 1.0], "lambda_adv": [0.0, 0.5]},
     scoring=counterfactual_scorer(names),
     refit=plausible_and_accurate,
     cv=2,
@@ -61,7 +61,7 @@ print("chosen:", search.best_params_)
 # %%
 # On these data there is hardly a price in accuracy; the price of plausible answers is
 # their cost, which rises from 6 to nearly 10 standard deviations, while they come
-# closer to the other class by a few per cent.
+# closer to the rows of the other class by a few per cent.
 #
 # Candidates that no other one beats in both respects form the front. This is one table
 # and one seed: half a point of accuracy is three patients.
@@ -88,7 +88,7 @@ for lambda_adv, marker in ((0.0, "o"), (0.5, "s")):
         s=80,
         cmap="viridis",
         vmin=0,
-        vmax=2,
+        vmax=1,
         edgecolors="black",
         label=f"lambda_adv = {lambda_adv}",
     )
@@ -108,7 +108,7 @@ ax.set_title("Better: up (accurate) and to the left (plausible)")
 ax.set(xlabel="Implausibility (standard deviations, summed over columns)")
 ax.set(ylabel="Accuracy")
 ax.legend()
-figure.colorbar(dots, label="lambda_div")
+_ = figure.colorbar(dots, label="lambda_div")
 
 # %%
 # Where fits are dear, successive halving gives every candidate a few epochs and the

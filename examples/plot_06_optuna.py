@@ -70,7 +70,7 @@ study = optuna.create_study(
     sampler=optuna.samplers.TPESampler(seed=0),
     pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=4),
 )
-study.optimize(objective, n_trials=12)
+study.optimize(objective, n_trials=10)
 
 trials = study.trials_dataframe(attrs=("number", "params", "user_attrs", "state"))
 trials = trials.rename(columns={"user_attrs_accuracy": "accuracy"})
@@ -102,7 +102,7 @@ best = pd.Series(study.best_trial.intermediate_values).mul(-1)
 ax.plot(best.index, best, color="#D55E00", linewidth=3, label="best")
 lines = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 ax.legend(lines.values(), [name.lower() for name in lines])
-ax.set(
+_ = ax.set(
     xlabel="Epoch",
     ylim=(35.5, 41),
     ylabel="Implausibility on validation rows\n(standard deviations, all columns)",

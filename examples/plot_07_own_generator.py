@@ -130,4 +130,4 @@ for ax, (name, answer) in zip(axes, answers.items(), strict=True):
     ax.set_title(name)
     ax.set_xlabel(long)
 axes[0].set_ylabel(wide)
-axes[0].legend(loc="upper left", fontsize=8)
+_ = axes[0].legend(loc="upper left", fontsize=8)

@@ -14,7 +14,6 @@ idea of other digits.
 # domain, the range of each pixel that was observed, keeps answers printable and the
 # corners black.
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
@@ -94,5 +93,4 @@ display = ImageGridDisplay.from_explanation(
     image_shape=(8, 8),
     difference=True,
 )
-display.ax_.set_yticklabels([f"a {digit}" for digit in digits])
-plt.show()
+_ = display.ax_.set_yticklabels([f"a {digit}" for digit in digits])

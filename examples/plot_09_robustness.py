@@ -75,4 +75,4 @@ scores = pd.concat(scores, ignore_index=True)
 
 table = scores.pivot_table("accuracy", ["attack", "epsilon"], "model")
 print(table[list(weights)].round(2).to_string())
-RobustAccuracyDisplay(scores).plot()
+_ = RobustAccuracyDisplay(scores).plot()

@@ -82,4 +82,4 @@ for (name, clf), colour in zip(remedies.items(), colours, strict=True):
     print(f"{name:28} mature in the last epoch: {history['mature'].iloc[-1]:.0%}")
 ax.set_title("How many counterfactuals there are to learn from")
 ax.set(xlabel="Epoch", ylabel="Mature counterfactuals (%)", ylim=(0, 102))
-ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+_ = ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
