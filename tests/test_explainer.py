@@ -513,3 +513,15 @@ def test_the_largest_integers_do_not_overflow(as_frame):
     clf = quick(mutability={0: "increase"}, domain=None).fit(X, high > 2**63)
     after = np.asarray(clf.explain(X[high == 2**63]).counterfactual)[:, 0]
     assert (after >= 2**63).all()
+
+
+def test_a_row_of_an_object_column_is_written_alike_alone_and_in_company():
+    values = [1, 2.5, np.float32(0.1), 4]
+    column = np.array(np.random.default_rng(0).choice(np.array(values, object), 80))
+    X = pd.DataFrame({"n": column}, dtype=object)
+    clf = quick().fit(X, column.astype(float) > 2)
+    rows = X[X["n"] == 1]
+    together = clf.explain(X).counterfactual.loc[rows.index, "n"]
+    alone = clf.explain(rows[:1]).counterfactual["n"].iloc[0]
+    assert alone == pytest.approx(together.iloc[0], abs=1e-5)
+    assert alone != round(alone)
