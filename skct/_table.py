@@ -99,7 +99,8 @@ def write(table, changes, keep_dtype=True):
     flat = out.reshape(len(out), -1)
     for position, (rows, values) in changes.items():
         if out.dtype == object:
-            values = like_objects(values, pd.Series(flat[:, position], dtype=object))
+            column = pd.Series(flat[:, position], dtype=object)
+            values = like_objects(values, column, rows)
         elif keep_dtype and out.dtype.kind in "iu":
             values = as_integers(values, flat[rows, position], out.dtype)
         flat[rows, position] = values
@@ -121,7 +122,7 @@ def write_series(series, rows, values, keep_dtype):
         dtype = object if dtype == object else float
         series = series.astype(dtype)
     if dtype == object:
-        values = like_objects(values, series)
+        values = like_objects(values, series, rows)
     out = series.copy()
     try:
         out.iloc[np.flatnonzero(rows)] = as_dtype(values, dtype, series[rows])
@@ -154,18 +155,26 @@ def as_integers(values, old, dtype):
     return np.array([min(max(v, info.min), info.max) for v in exact], dtype=dtype)
 
 
-def like_objects(values, series):
-    """New numbers of an object column, as the kind of object it holds."""
+def like_objects(values, column, rows):
+    """New numbers of an object column, each as the kind of object it replaces."""
     if values.dtype == object:  # categories are what they are
         return values
-    present = series.dropna().tolist()
-    if present and isinstance(present[0], str):
-        values = [f"{v:.15g}" for v in values]
-    elif present and all(isinstance(v, (int, np.integer)) for v in present):
-        values = [int(round(v)) for v in values]
-    elif present and all(isinstance(v, Decimal) for v in present):
-        values = [Decimal(repr(float(v))) for v in values]
-    return np.array([*values, None], dtype=object)[:-1]
+    present = column.dropna()
+    usual = present.iloc[0] if len(present) else 0.0  # in place of a missing value
+    old = column[rows].where(column[rows].notna(), usual)
+    new = [like_object(value, like) for value, like in zip(values, old, strict=True)]
+    return np.array([*new, None], dtype=object)[:-1]
+
+
+def like_object(value, like):
+    """A number as text, Decimal or integer, if `like` is one."""
+    if isinstance(like, str):
+        return f"{value:.15g}"
+    if isinstance(like, Decimal):
+        return Decimal(repr(float(value)))
+    if isinstance(like, (int, np.integer)) and value == round(value):
+        return int(value)
+    return value
 
 
 def take(values, rows):

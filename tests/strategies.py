@@ -111,6 +111,7 @@ def objects(*values):
     def make(rng, n):
         out = np.empty(n, dtype=object)
         out[:] = [values[i] for i in rng.integers(0, len(values), n)]
+        out[0] = values[0]  # training sees text where there is any
         return out
 
     return make
@@ -324,7 +325,10 @@ class Case(NamedTuple):
             else KINDS[kind].make(rng, size)
             for kind in self.kinds
         ]
-        columns = [pd.Series(values).reset_index(drop=True) for values in columns]
+        columns = [  # pandas 3 would make text of objects that are strings
+            pd.Series(values, dtype=values.dtype).reset_index(drop=True)
+            for values in columns
+        ]
         frame = pd.concat(columns, axis=1)
         return frame.set_axis(self.column_names(), axis=1).set_axis(self.rows(size))
 

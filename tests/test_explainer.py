@@ -493,3 +493,15 @@ def test_rows_that_lack_a_category_may_get_it(denied, fitted):
     assert (expected == "master").any()
     pd.testing.assert_series_equal(answer["education"], expected)
     assert list(part["education"].cat.categories) == ["school", "bachelor"]
+
+
+def test_a_row_of_an_object_column_is_written_alike_alone_and_in_company():
+    values = [1, 2.5, np.float32(0.1), 4]
+    column = np.array(np.random.default_rng(0).choice(np.array(values, object), 80))
+    X = pd.DataFrame({"n": column}, dtype=object)
+    clf = quick().fit(X, column.astype(float) > 2)
+    rows = X[X["n"] == 1]
+    together = clf.explain(X).counterfactual.loc[rows.index, "n"]
+    alone = clf.explain(rows[:1]).counterfactual["n"].iloc[0]
+    assert alone == pytest.approx(together.iloc[0], abs=1e-5)
+    assert alone != round(alone)
