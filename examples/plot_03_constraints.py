@@ -90,9 +90,9 @@ print(means.round(3).to_string())
 
 # %%
 # With every seed, the model that knew that age is fixed gives it about a quarter of the
-# attributions instead of more than a third, and asks for 1.5k less savings, at about
-# the same accuracy. Where a protected column tells more than all others together, it
-# can go the other way: look at the share before you rely on it.
+# attributions instead of a third, and asks for 1.5k less savings, at an accuracy half a
+# point lower. On other data it can go the other way, as in the example on fairness:
+# look at the share before you rely on it.
 #
 # The surface tilts: the more upright its edge, the more age counts. Stars are where the
 # search ends for eight applicants; in the right panel it only moves up.

@@ -70,7 +70,7 @@ study = optuna.create_study(
     sampler=optuna.samplers.TPESampler(seed=0),
     pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=4),
 )
-study.optimize(objective, n_trials=10)
+study.optimize(objective, n_trials=8)
 
 trials = study.trials_dataframe(attrs=("number", "params", "user_attrs", "state"))
 trials = trials.rename(columns={"user_attrs_accuracy": "accuracy"})

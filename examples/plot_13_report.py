@@ -56,7 +56,7 @@ X, y = table.drop(columns="churn"), table["churn"]
 # %%
 # What the company can change: contract and fee, but not the customer's age, or how long
 # she has been there; calls to the service only become fewer. Missing values are filled
-# in, and one warning says so: "2 columns of X have missing values".
+# in, and one warning says in which columns, how many, and by what.
 
 clf = CounterfactualTrainingClassifier(
     mutability={"age": "none", "months": "none", "service_calls": "decrease"},
