@@ -150,8 +150,8 @@ def given(name, params, *words):
 PARAMETERS = [
     given("net of another kind", {"net": "mlp"}, "'net'", "'mlp'", "skorch"),
     given("net class", {"net": CounterfactualNet}, "'net'", "CounterfactualNet or a"),
-    given("lr word", {"net__lr": "fast"}, "'lr'", "'fast'", "[0, inf)"),
-    given("lr negative", {"net__lr": -1}, "'lr'", "-1", "[0, inf)"),
+    given("lr word", {"net__lr": "fast"}, "'lr'", "'fast'", "[0, 1e+38]"),
+    given("lr negative", {"net__lr": -1}, "'lr'", "-1", "[0, 1e+38]"),
     given("epochs fraction", {"net__max_epochs": 2.5}, "'max_epochs'", "2.5", ">= 0"),
     given("epochs negative", {"net__max_epochs": -1}, "'max_epochs'", "-1", ">= 0"),
     given("batch of none", {"net__batch_size": 0}, "'batch_size'", "Got 0", ">= 1"),

@@ -4,7 +4,6 @@ import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from skct import CounterfactualExplanation, CounterfactualNet, datasets
+from skct import CounterfactualExplanation
 from skct._cells import show, show_change
 from skct._report_style import PAGE, SCOPED
 from skct.metrics import burden
@@ -477,27 +476,6 @@ def test_wrong_groups_are_named(case):
 
 
 @pytest.mark.filterwarnings("ignore:.*have no valid counterfactual")
-def test_the_guide_runs_as_written(applicants, tmp_path, monkeypatch):
-    """As written, but for the data, few epochs and the place of the file."""
-    X, y = applicants
-    names = {"job": "personal_status_sex", "married": "foreign_worker"}
-    X = X.rename(columns={**names, "education": "employment_since"})
-    X = X.assign(credit_history="all paid", purpose="car")
-    y = np.where(y == "denied", "bad", "good")
-    monkeypatch.setattr(datasets, "fetch_german_credit", lambda return_X_y: (X, y))
-    monkeypatch.setitem(CounterfactualNet.__init__.__kwdefaults__, "max_epochs", 5)
-    monkeypatch.chdir(tmp_path)
-    guide = Path(__file__).parent.parent / "docs" / "guide" / "reports.md"
-    blocks = re.findall(r"```python\n(.*?)```", guide.read_text(), flags=re.S)
-    names = {}
-    for block in blocks:
-        exec(block, names)
-    root = parse(Path("report.html").read_text(encoding="utf-8"))
-    groups = {row[0] for row in rows_of(list(root.iter("table"))[1])}
-    assert groups == set(names["denied"]["personal_status_sex"])
-    assert "Cannot change: " in text_of(root)
-
-
 # ----------------------------------------------------------------------------- text
 
 
