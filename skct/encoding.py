@@ -522,6 +522,7 @@ class FeatureSpace:
                 changes[i] = one, pick(column.categories, [0])
         self._template = write(self._template, changes)
         if hasattr(X, "iloc"):
+            self._template = self._template.reset_index(drop=True)
             for i, column in enumerate(self.columns):
                 if not column.encoded:
                     self._template.isetitem(i, [np.nan])

@@ -3,6 +3,7 @@
 from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
+    "CheckpointWarning",
     "ConstraintWarning",
     "DivergenceWarning",
     "ImputationWarning",
@@ -24,3 +25,7 @@ class ImputationWarning(UserWarning):
 
 class DivergenceWarning(ConvergenceWarning):
     """Training met a loss or weight that is not finite and stopped early."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written; training goes on."""

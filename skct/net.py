@@ -193,11 +193,12 @@ class CounterfactualNet(NeuralNetClassifier):
 
     def train_epochs(self, X, y, epochs):
         """Go on for a number of epochs; an interrupt leaves a usable net."""
-        self.epochs_to_go_ = epochs
+        self.epochs_to_go_ = self.max_epochs if epochs is None else epochs
         self.notify("on_train_begin", X=X, y=y)
         with contextlib.suppress(KeyboardInterrupt):
             self.fit_loop(X, y, epochs=epochs)
         self.notify("on_train_end", X=X, y=y)
+        del self.epochs_to_go_
         return self
 
     def notify(self, method_name, **cb_kwargs):

@@ -24,6 +24,7 @@ from skct.distributed import DistributedCounterfactualNet
 from skct.scoring import get_scorer
 
 ROOT = Path(__file__).parent.parent
+two_processes = pytest.mark.slow  # real ones, which take a while to start; CI runs them
 
 
 def assert_same_answers(ours, theirs, fixed=("age", "married")):
@@ -98,6 +99,7 @@ def process(estimator, X, y):
     return os.getpid()
 
 
+@two_processes
 def test_a_grid_search_on_a_cluster_gives_the_scores_of_one_process(client):
     X, y = people()
     X = X[["age", "income", "children"]]
@@ -118,12 +120,14 @@ def test_a_grid_search_on_a_cluster_gives_the_scores_of_one_process(client):
     assert used <= set(client.run(os.getpid).values())
 
 
+@two_processes
 def test_partitions_get_the_answers_of_one_process(client, partitions, denied, fitted):
     explainer = CounterfactualExplainer(fitted, target="approved")
     spread = partitions.map_partitions(explainer.transform, meta=partitions._meta)
     assert_same_answers(spread.compute(), explainer.transform(denied))
 
 
+@two_processes
 def test_partitions_bring_their_figures_even_empty_ones(
     client, partitions, denied, fitted
 ):
@@ -230,11 +234,13 @@ def run(ran):
     return ran[0]
 
 
+@two_processes
 def test_every_process_searches_its_share(ran):
     searched = [int(np.load(ran[1] / f"searched by {rank}.npy")) for rank in (0, 1)]
     assert searched == [31, 30]
 
 
+@two_processes
 def test_all_processes_end_with_the_same_bits(run):
     assert set(run[0]) == set(run[1])
     assert "batch norm" in run[0]
@@ -242,6 +248,7 @@ def test_all_processes_end_with_the_same_bits(run):
         assert run[0][name].tobytes() == run[1][name].tobytes(), name
 
 
+@two_processes
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_train_what_one_does(run, name):
     """Up to the order of float sums: 1e-7 were seen, where weights move by 0.3."""
@@ -250,15 +257,18 @@ def test_two_processes_train_what_one_does(run, name):
     np.testing.assert_allclose(run[0][f"loss of {name}"], loss, rtol=0, atol=1e-5)
 
 
+@two_processes
 def test_a_classifier_trains_on_two_processes_what_it_does_on_one(run):
     weights, _ = numbers(train_classifier(CounterfactualNet).net_)
     np.testing.assert_allclose(run[0]["classifier"], weights, rtol=0, atol=1e-5)
 
 
+@two_processes
 def test_processes_that_differ_in_their_seeds_are_told(run):
     assert "random_state differ" in str(run[0]["other seeds"])
 
 
+@two_processes
 def test_all_processes_stop_where_one_loss_is_not_finite(run):
     assert run[0]["epochs until infinity"] < PLAIN["max_epochs"]
 

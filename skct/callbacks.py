@@ -1,0 +1,285 @@
+"""`TrainingCheckpoint`: training that goes on after a kill as if undisturbed."""
+
+import contextlib
+import glob
+import json
+import os
+import warnings
+
+import torch
+from skorch.callbacks import Callback
+from skorch.history import History
+
+from . import _archive
+from ._codec import decode, encode, load_weights
+from ._validation import check_integer
+from .exceptions import CheckpointWarning
+from .progress import FitProgress
+
+__all__ = ["TrainingCheckpoint"]
+
+KIND = "skct checkpoint"
+NOT_COMPARED = ("callbacks", "verbose", "_params_to_validate")
+# What skorch's EarlyStopping, LRScheduler and scoring callbacks carry through training.
+MEMORY = (
+    *("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_"),
+    *("best_score_", "batch_idx_"),
+)
+
+
+class TrainingCheckpoint(Callback):
+    """Write the state of training to one file, and go on from it in the next fit.
+
+    A fit that was killed and is run again with the same data and parameters goes on
+    from the last epoch in the file, and ends with the same weights, bit for bit, as
+    one that was never disturbed. If it was finished, it is not trained again. Delete
+    the file, or give another path, to train afresh.
+
+    The file holds weights, optimiser, history and random state, in the safetensors
+    format, without pickle. It is replaced at once: a kill while it is written leaves
+    the one of the epoch before.
+
+    Parameters
+    ----------
+    path : str or path-like
+        One file for one run: not for use inside cross-validation or a search.
+    every : int, default=1
+        Epochs from one checkpoint to the next; as many are lost at worst.
+
+    Notes
+    -----
+    The `random_state` of the classifier has to be an integer, otherwise the second run
+    starts from other weights and is refused. The state of skorch's `EarlyStopping` and
+    `LRScheduler` is part of the checkpoint; other callbacks start again with what the
+    history tells them. A run that was stopped early repeats its last epoch. A
+    `train_split` that shuffles needs a `random_state` of its own. Losses of single
+    batches (`batches` in the history) are not kept. `skorch.callbacks.Checkpoint` does
+    not do this: it writes several files one after another, without the random state.
+
+    Data are compared if they are arrays or tensors, else by their length.
+
+    Raises
+    ------
+    ValueError
+        In `fit`, if the file belongs to other data, parameters or start weights, is
+        damaged, or is no checkpoint; or for a parameter out of range.
+    OSError
+        In `fit`, if the first checkpoint cannot be written.
+
+    Warns
+    -----
+    CheckpointWarning
+        If a later checkpoint cannot be written, the disk being full say: training goes
+        on, and the file keeps the last one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from skct import CounterfactualTrainingClassifier
+    >>> from skct.callbacks import TrainingCheckpoint
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = CounterfactualTrainingClassifier(random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoint = TrainingCheckpoint(Path(folder) / "run.ckpt")
+    ...     clf = clf.set_params(net__max_epochs=30, net__lr=0.01,
+    ...         net__callbacks=[("checkpoint", checkpoint)])
+    ...     clf.fit(X, y).n_iter_  # killed? just run it again
+    30
+    """
+
+    def __init__(self, path, every=1):
+        self.path = path
+        self.every = every
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Read the checkpoint, if there is one, and compare it with this run."""
+        check_integer(self, "every", low=1)
+        to_go = getattr(net, "epochs_to_go_", net.max_epochs)
+        self.total_ = len(net.history) + to_go
+        self.run_ = run_of(net, X, y)
+        self.saved_, self.n_done_ = None, None
+        self.is_written_, self.is_failing_ = False, False
+        if os.path.exists(self.path):
+            self.saved_ = read_state(self.path, self.run_)
+            if hasattr(net, "epochs_to_go_"):  # for the progress bar
+                net.epochs_to_go_ = max(self.total_ - len(self.saved_["history"]), 0)
+        remove_litter(self.path)
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Go on from the checkpoint, or write that of the epoch before.
+
+        Here all callbacks are through with that epoch, whatever their order.
+        """
+        if self.saved_ is not None:
+            with _archive.refusing(self.path):
+                put_back(net, self.saved_)
+            self.saved_ = None
+            net.history.new_epoch()
+            net.history.record("epoch", len(net.history))
+        if len(net.history) > self.total_:
+            net.history.pop()
+            raise KeyboardInterrupt  # skorch's way to stop
+        finished = net.history[:-1]
+        if len(finished) % self.every == 0 or not self.is_written_:
+            self.write(net, finished)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Note that an epoch is finished."""
+        self.n_done_ = len(net.history)
+
+    def on_train_end(self, net, **kwargs):
+        """Write the last state, unless training was interrupted."""
+        if self.n_done_ == len(net.history) == self.total_:
+            self.write(net, net.history)
+
+    def write(self, net, history):
+        """Write the state; a failure stops training only before it has begun."""
+        tensors = {}
+        document = encode(state_of(net, history, self.run_), "", tensors)
+        try:
+            _archive.write(self.path, KIND, document, tensors)
+        except OSError as error:
+            if not self.is_written_:
+                raise
+            if not self.is_failing_:
+                warn_unwritten(self.path, len(history), error)
+            self.is_failing_ = True
+        else:
+            self.is_written_, self.is_failing_ = True, False
+
+
+# ----------------------------------------------------------------------------- state
+
+
+def state_of(net, history, run):
+    """All that the next epoch depends on."""
+    return {
+        "run": run,
+        "history": [{**epoch, "batches": []} for epoch in history],
+        "weights": weights_of(net),
+        "optimizers": {
+            name: getattr(net, f"{name}_").state_dict() for name in net._optimizers
+        },
+        "random": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "callbacks": {name: memory_of(part) for name, part in net.callbacks_},
+    }
+
+
+def put_back(net, state):
+    """Bring a net into a state that `state_of` has described."""
+    for name, weights in state["weights"].items():
+        load_weights(getattr(net, f"{name}_"), weights)
+    for name in net._optimizers:
+        getattr(net, f"{name}_").load_state_dict(state["optimizers"][name])
+    for name, part in net.callbacks_:
+        memory = dict(state["callbacks"].get(name, {}))
+        scheduler = memory.pop("lr_scheduler_", None)
+        if scheduler is not None:
+            part.lr_scheduler_.load_state_dict(scheduler)
+        vars(part).update({key: memory[key] for key in MEMORY if key in memory})
+    net.history_ = History(state["history"])
+    torch.set_rng_state(state["random"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def weights_of(net):
+    """Weights of the modules and criteria."""
+    names = (*net._modules, *net._criteria)
+    return {name: dict(getattr(net, f"{name}_").state_dict()) for name in names}
+
+
+def memory_of(callback):
+    """What a callback carries from epoch to epoch."""
+    memory = {key: vars(callback)[key] for key in MEMORY if key in vars(callback)}
+    scheduler = getattr(callback, "lr_scheduler_", None)
+    if scheduler is not None:
+        memory["lr_scheduler_"] = scheduler.state_dict()
+    return memory
+
+
+# ------------------------------------------------------------------------- which run
+
+
+def run_of(net, X, y):
+    """What two runs must have in common, each part as a hash or a name."""
+    start = weights_of(net), len(net.history), torch.get_rng_state()
+    params = net.get_params(deep=False).items()
+    others = {
+        f"callbacks__{name}": describe(part)
+        for name, part in net.callbacks_
+        if not isinstance(part, (TrainingCheckpoint, FitProgress))
+    }
+    return {
+        "data": [describe(X), describe(y)],
+        "parameters": others
+        | {
+            name: describe(value)
+            for name, value in params
+            if name.split("__")[0] not in NOT_COMPARED
+        },
+        "initial weights or random_state (which has to be an integer)": describe(start),
+    }
+
+
+def describe(value):
+    """Hash of a value, or its type and parameters where it cannot be written."""
+    tensors = {}
+    try:
+        text = json.dumps(encode(value, "", tensors))
+        return _archive.checksum(text, tensors)
+    except ValueError:
+        pass
+    owner = value if hasattr(value, "__qualname__") else type(value)
+    name = f"{owner.__module__}.{owner.__qualname__}"
+    if owner is value:  # a class or a function
+        return name
+    if hasattr(value, "get_params"):
+        params = value.get_params(deep=False)
+        return [name, {key: describe(part) for key, part in params.items()}]
+    return [name, len(value) if hasattr(value, "__len__") else None]
+
+
+def read_state(path, run):
+    """State in a file, if it is one of this run."""
+    document, tensors = _archive.read(path, KIND)
+    with _archive.refusing(path):
+        state = decode(document, tensors)
+        others = differences(state["run"], run)
+        if others:
+            raise ValueError(
+                f"it belongs to another run, with other {'; other '.join(others)}. "
+                "Give another path, or delete the file to train afresh"
+            )
+    return state
+
+
+def differences(old, new):
+    """Names of the parts in which two runs differ."""
+    names = [name for name in new if new[name] != old[name]]
+    if "parameters" in names:
+        mine, theirs = new["parameters"], old["parameters"]
+        wrong = [n for n in {**mine, **theirs} if mine.get(n) != theirs.get(n)]
+        names[names.index("parameters")] = f"parameters ({', '.join(wrong)})"
+    return names
+
+
+def warn_unwritten(path, epoch, error):
+    """Warn, once until it works again, that a checkpoint is missing."""
+    warnings.warn(
+        f"The checkpoint after epoch {epoch} could not be written ({error}). Training "
+        f"goes on, and {os.fspath(path)!r} keeps the last one that could.",
+        CheckpointWarning,
+        stacklevel=4,
+    )
+
+
+def remove_litter(path):
+    """Remove what a kill in the middle of writing has left."""
+    target = os.path.realpath(path)
+    for old in glob.glob(_archive.temporary_name(glob.escape(target), "*")):
+        with contextlib.suppress(OSError):
+            os.unlink(old)
