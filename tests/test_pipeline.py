@@ -576,3 +576,13 @@ def test_what_is_measured_without_a_fit_does_not_depend_on_the_first_row():
     assert not together.equals(X)
     alone = [explainer.explain(X[i : i + 1]).counterfactual for i in range(0, 90, 6)]
     pd.testing.assert_frame_equal(pd.concat(alone), together[::6])
+
+
+def test_an_order_that_the_encoder_does_not_keep_is_named():
+    sizes = pd.CategoricalDtype(["small", "medium", "large"], ordered=True)
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"size": pd.Series(rng.choice(sizes.categories, 60), dtype=sizes)})
+    pipe = make_pipeline(OrdinalEncoder(), classifier()).fit(X, X["size"] == "large")
+    explainer = CounterfactualExplainer(pipe, mutability={"size": "increase"})
+    with pytest.raises(ValueError, match="the preprocessor encodes them in another"):
+        explainer.explain(X)
