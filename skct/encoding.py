@@ -290,16 +290,19 @@ class FeatureSpace:
     def observe_from(self, inner):
         """Take observed ranges from the space of the classifier behind this one.
 
+        What was measured around the first row of a table is measured again on them, so
+        that it does not depend on that row.
+
         Parameters
         ----------
         inner : FeatureSpace
             With the same model input.
         """
         seen = rules_from(self, inner.constraints(inner.rules()))
-        self.observed = (
-            np.array([rule.low for rule in seen]),
-            np.array([rule.high for rule in seen]),
-        )
+        ends = np.sort([[rule.low, rule.high] for rule in seen], axis=1)
+        self.observed = ends[:, 0], ends[:, 1]
+        self._measure_numbers()
+        self._add_codes()
 
     def constraints(self, rules):
         """Translate rules in raw units to `Constraints` on the model input.

@@ -76,8 +76,9 @@ def check_one_way(column, word):
     if column.categories is not None and word in ONE_WAY and not column.ordered:
         raise ValueError(
             f"The mutability {word!r} of column {column.name!r} needs an order, "
-            "but its categories have none; make it an ordered pandas.Categorical, "
-            "or use 'both' or 'none'."
+            "but its categories have none, or the preprocessor encodes them in another "
+            "one; make it an ordered pandas.Categorical and one-hot encode it, or use "
+            "'both' or 'none'."
         )
 
 

@@ -244,6 +244,7 @@ LABELS = {
     "list": lambda k: f"class {k}",
     "Int64": int,
 }
+FRONT = ["transformer", "pipeline"]
 INDICES = ["range", "labels", "repeated", "dates", "two levels"]
 GENERATORS = {
     "generic": GenericGenerator(max_iter=8),
@@ -313,7 +314,7 @@ class Case(NamedTuple):
     @property
     def front(self):
         """Whether scikit-learn transformers encode the table."""
-        return self.preprocessor in ("transformer", "pipeline")
+        return self.preprocessor in FRONT
 
     def frame(self):
         """All rows as one frame."""
@@ -533,6 +534,10 @@ def cases(draw):
     natures = [KINDS[kind].nature for kind in kinds]
     if container not in ("pandas", "polars"):
         natures = ["number"] * len(kinds)
+    encoder = one_of(ENCODERS)
+    if encoder in ("drop first", "if binary", "ordinal") and preprocessor in FRONT:
+        # Encoders sort categories by name, and lose their order.
+        natures = ["category" if n == "ordered" else n for n in natures]
     words = [one_of(WORDS_OF[nature]) for nature in natures]
     wanted = {"number": [None, "inner", "from", "to", "wide"]}
     bounds = [one_of(wanted.get(nature, [None, "some"])) for nature in natures]
@@ -540,7 +545,7 @@ def cases(draw):
     names = ["unique", "unique", "numbers", "repeated"]
     if container == "polars":
         names = ["unique"]
-    elif preprocessor != "auto" or one_of([True] * 9 + [False]):
+    elif preprocessor in FRONT or one_of([True] * 9 + [False]):
         names.remove("repeated")  # refused
     return Case(
         container=container,
@@ -560,7 +565,7 @@ def cases(draw):
         generator=one_of(GENERATORS),
         preprocessor=preprocessor,
         scaler=scaler,
-        encoder=one_of(ENCODERS),
+        encoder=encoder,
         plain=draw(st.booleans()),
         refine=draw(st.booleans()),
         plausibility_weight=one_of([0.0, 0.5, 2.0]),
@@ -582,7 +587,7 @@ WORDS_OF = {
 
 def kinds_of(container, preprocessor, scaler):
     """Strategy of the columns that fit a container and a preprocessor."""
-    if preprocessor in ("transformer", "pipeline"):
+    if preprocessor in FRONT:
         kinds = [kind for kind in PLAIN if container == "pandas" or kind in NUMBERS]
         kinds += ["nan"] if scaler == "impute" else []
     elif preprocessor == "none":

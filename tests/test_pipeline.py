@@ -563,3 +563,26 @@ def test_a_module_behind_a_fitted_transformer_is_explained_in_raw_units(threshol
     assert answer.valid.all()
     assert border < answer.counterfactual["money"].iloc[0] < 1.2 * border
     assert answer.counterfactual["age"].iloc[0] == 3
+
+
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
+def test_what_is_measured_without_a_fit_does_not_depend_on_the_first_row():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.integers(0, 200, 90), "b": rng.integers(0, 9, 90)})
+    pipe = make_pipeline(QuantileTransformer(n_quantiles=4), classifier())
+    pipe.fit(X, X["a"] + 10 * X["b"] > 120)
+    explainer = CounterfactualExplainer(pipe, generator=ECCCoGenerator())
+    together = explainer.explain(X).counterfactual
+    assert not together.equals(X)
+    alone = [explainer.explain(X[i : i + 1]).counterfactual for i in range(0, 90, 6)]
+    pd.testing.assert_frame_equal(pd.concat(alone), together[::6])
+
+
+def test_an_order_that_the_encoder_does_not_keep_is_named():
+    sizes = pd.CategoricalDtype(["small", "medium", "large"], ordered=True)
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"size": pd.Series(rng.choice(sizes.categories, 60), dtype=sizes)})
+    pipe = make_pipeline(OrdinalEncoder(), classifier()).fit(X, X["size"] == "large")
+    explainer = CounterfactualExplainer(pipe, mutability={"size": "increase"})
+    with pytest.raises(ValueError, match="the preprocessor encodes them in another"):
+        explainer.explain(X)
