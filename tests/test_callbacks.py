@@ -71,7 +71,8 @@ def cosine():
 
 
 def plateau():
-    return ("lr", LRScheduler("ReduceLROnPlateau", monitor="train_loss", patience=1))
+    params = {"monitor": "train_loss", "patience": 1, "threshold": 0.9}  # each is bad
+    return ("lr", LRScheduler("ReduceLROnPlateau", **params))
 
 
 def early():

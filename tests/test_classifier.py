@@ -443,7 +443,7 @@ def test_quiet_by_default_and_a_bar_with_terms_on_request(applicants, capsys):
     assert capsys.readouterr() == ("", "")
     quick(epochs=2, verbose=1).fit(*applicants)
     bar = capsys.readouterr().err
-    assert "2epoch" in bar.replace("/", "").replace(" ", "")
+    assert "2/2" in bar
     assert "divergence=" in bar
     assert "mature=" in bar
     quick(epochs=2, verbose=2).fit(*applicants)

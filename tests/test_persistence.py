@@ -318,6 +318,13 @@ def test_training_rows_are_in_the_file_only_if_asked_for(tmp_path):
     assert load(tmp_path / "open").explain(X[:60:20]).implausibility is not None
 
 
+def test_no_index_label_of_a_training_row_is_kept():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X.index = [f"patient {i}" for i in range(len(X))]
+    clf = quick(1, n_reference=0, lambda_div=0, lambda_adv=0, lambda_reg=0)
+    assert b"patient" not in pickle.dumps(clf.fit(X, y))
+
+
 def test_a_generator_made_of_training_rows_needs_leave(tmp_path):
     X, y = load_iris(return_X_y=True)
     clf = quick(1, generator="gravitational").fit(X, y)
@@ -603,7 +610,7 @@ def places(value):
 def test_whatever_a_forger_writes_is_loaded_as_data_or_refused(saved):
     document, tensors = _archive.read(saved, KIND)
     rng, refused = np.random.default_rng(0), 0
-    for i in range(120):
+    for i in range(80):
         forged = copy.deepcopy(document)
         found = [*places(forged)]
         where, key = found[rng.integers(len(found))]
@@ -614,7 +621,7 @@ def test_whatever_a_forger_writes_is_loaded_as_data_or_refused(saved):
         except ValueError as error:
             assert str(error).startswith("Cannot load")  # noqa: PT017
             refused += 1
-    assert refused > 40
+    assert refused > 30
 
 
 def test_the_file_of_an_earlier_version_still_loads():
