@@ -579,10 +579,10 @@ def test_what_is_measured_without_a_fit_does_not_depend_on_the_first_row():
 
 
 def test_an_order_that_the_encoder_does_not_keep_is_named():
-    sizes = pd.CategoricalDtype(["small", "medium", "large"], ordered=True)
+    sizes = pd.CategoricalDtype(["low", "middle", "high"], ordered=True)
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"size": pd.Series(rng.choice(sizes.categories, 60), dtype=sizes)})
-    pipe = make_pipeline(OrdinalEncoder(), classifier()).fit(X, X["size"] == "large")
+    pipe = make_pipeline(OrdinalEncoder(), classifier()).fit(X, X["size"] == "high")
     explainer = CounterfactualExplainer(pipe, mutability={"size": "increase"})
     with pytest.raises(ValueError, match="the preprocessor encodes them in another"):
         explainer.explain(X)
