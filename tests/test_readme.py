@@ -40,6 +40,10 @@ def test_a_csv_becomes_a_report(tmp_path, monkeypatch):
     table.loc[table.index[::9], ["income", "job"]] = np.nan
     table.to_csv(tmp_path / "applicants.csv", index=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(skct.CounterfactualNet.__init__.__kwdefaults__, "lr", 0.01)
+    monkeypatch.setitem(
+        skct.CounterfactualNet.__init__.__kwdefaults__, "max_epochs", 20
+    )
     names = {}
     exec(block, names)
     answer = names["answer"]
