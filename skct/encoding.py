@@ -285,8 +285,6 @@ class FeatureSpace:
                     lower[positions] = column.codes[allowed].min(0)
         falls = self.sign < 0
         words[falls] = [flip(word) for word in words[falls]]
-        lower[self.binary] = np.maximum(lower[self.binary], 0.0)
-        upper[self.binary] = np.minimum(upper[self.binary], 1.0)
         return Constraints.from_arrays(
             lower,
             upper,
@@ -333,6 +331,8 @@ class FeatureSpace:
             return
         low = np.array([rules[i].low for i in numeric])
         high = np.array([rules[i].high for i in numeric])
+        flags = np.isin(numeric, self.owner[self.binary])
+        low, high = (np.where(flags, np.clip(end, 0, 1), end) for end in (low, high))
         ends = self._probe(numeric, np.stack([low, high]))
         for k, i in enumerate(numeric):
             (position,) = self.columns[i].encoded
@@ -581,7 +581,8 @@ class FeatureSpace:
 
     def _found_groups(self, X):
         """Neighbouring 0/1 columns that sum to 1 in every training row."""
-        plain = [set(c.encoded) <= set(self.binary) and c.encoded for c in self.columns]
+        rising = {i for i in self.binary if self.sign[i] > 0}  # "on" is the upper end
+        plain = [set(c.encoded) <= rising and c.encoded for c in self.columns]
         if len(self.binary) < 2:
             return ()
         numbers = np.nan_to_num(self.numbers(X))

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from skct.constraints import Group
 from skct.encoding import FeatureSpace
@@ -649,6 +655,33 @@ def test_leaving_an_unknown_category_counts_one(encoder):
     space = FeatureSpace(encoder.fit(X), X)
     change = distances(space, pd.DataFrame({"x": ["z", "z"]}), X[:2])
     assert change.ravel().tolist() == [1, 1]
+
+
+# ------------------------------------------------------------- awkward transformers
+
+
+@pytest.mark.parametrize("domain", ["auto", None])
+@pytest.mark.parametrize(
+    "transformer",
+    [StandardScaler(), FunctionTransformer(np.negative, np.negative)],
+    ids=["scaled", "negated"],
+)
+def test_zeros_and_ones_reach_each_other_behind_any_transformer(transformer, domain):
+    X = np.array([[0.0], [0.0], [1.0], [0.0]])
+    space = FeatureSpace(transformer.fit(X), X)
+    constraints = space.constraints(space.rules(domain=domain))
+    ends = space.encode(np.array([[0.0], [1.0]]))
+    factual = torch.from_numpy(ends)
+    far = torch.from_numpy(100 * (ends[::-1] - ends))
+    found = constraints.project(factual + far, factual)
+    np.testing.assert_allclose(found, ends[::-1], atol=1e-6)
+
+
+def test_columns_whose_encoding_falls_are_no_group():
+    X = np.eye(3)[[0, 1, 2, 0, 1]]
+    assert FeatureSpace(StandardScaler().fit(X), X).groups == (Group((0, 1, 2)),)
+    negated = FunctionTransformer(np.negative, np.negative).fit(X)
+    assert FeatureSpace(negated, X).groups == ()
 
 
 # ------------------------------------------------------------------------- properties
