@@ -103,6 +103,9 @@ def inverse_numeric(transformer, encoded, n_in):
     elif not isinstance(transformer, (OneHotEncoder, OrdinalEncoder)):
         with warnings.catch_warnings():  # scikit-learn 1.7 wants names here, too
             warnings.filterwarnings("ignore", message="X does not have valid feature")
+            # Beyond the range of a power: `FeatureSpace` knows what NaN means.
+            warnings.filterwarnings("ignore", message="invalid value encountered in")
+            warnings.filterwarnings("ignore", message="Some values in column")
             raw[:] = as_dense(transformer.inverse_transform(encoded))
     return raw
 

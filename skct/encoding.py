@@ -148,9 +148,9 @@ class FeatureSpace:
     def _moved_numbers(self, before, after, moved, table, rules):
         """Raw numeric values after the change, as float64."""
         raw = self.numbers(table)
-        old = self.inverse(before)
-        new = self.inverse(after)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            old = self.inverse(before)
+            new = self.inverse(after)
             # An encoder that clips has lost the raw value: there is nothing to add to.
             missing = np.isnan(raw) | (np.abs(old - raw) > 1e-4 * np.abs(raw))
             change = np.where(missing, new, new - old)
@@ -158,6 +158,8 @@ class FeatureSpace:
             integer = np.array([column.integer for column in self.columns])
             rounded = np.where(missing, np.round(value), raw + np.round(change))
             value = np.where(integer, rounded, value)
+        # Beyond the range of a bent encoder there is no inverse: nothing moves.
+        value = np.where(np.isfinite(value), value, raw)
         if rules is None:
             return value
         floor, ceiling = box(raw, rules)

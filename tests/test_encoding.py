@@ -684,6 +684,16 @@ def test_columns_whose_encoding_falls_are_no_group():
     assert FeatureSpace(negated, X).groups == ()
 
 
+def test_a_value_beyond_the_range_of_a_bent_encoder_stays():
+    X = -(np.random.default_rng(0).exponential(size=(50, 1)) ** 3)
+    transformer = PowerTransformer().fit(X)
+    space = FeatureSpace(transformer, X)
+    beyond = space.encode(X[:3]) + np.float32(1e4)
+    assert np.isfinite(space.decode(beyond, X[:3])).all()
+    beyond = space.encode(X[:3]) - np.float32(1e4)
+    assert np.isfinite(space.decode(beyond, X[:3])).all()
+
+
 # ------------------------------------------------------------------------- properties
 
 
