@@ -98,9 +98,12 @@ class FeatureSpace:
             encoded = _transformers.apply(self.transformer, dense(X)).astype(np.float32)
         if not np.isfinite(encoded).all():
             where = "X" if self.transformer is None else "the preprocessed X"
+            good = np.isfinite(encoded).reshape(len(encoded), -1).all(0)
+            name = self.feature_names[self.owner[good.argmin()]]
             raise ValueError(
                 f"Input {where} contains NaN, infinity or a value too large for "
-                "float32; impute or scale it, or use preprocessor='auto'."
+                f"float32 (column {name!r}); impute or scale it, or use "
+                "preprocessor='auto'."
             )
         return encoded
 

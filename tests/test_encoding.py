@@ -694,6 +694,12 @@ def test_a_value_beyond_the_range_of_a_bent_encoder_stays():
     assert np.isfinite(space.decode(beyond, X[:3])).all()
 
 
+def test_the_column_that_is_too_large_for_float32_is_named():
+    X = pd.DataFrame({"small": [1.0, 2.0], "large": [1.0, 1e200]})
+    with pytest.raises(ValueError, match="column 'large'"):
+        FeatureSpace(None, X).encode(X)
+
+
 # ------------------------------------------------------------------------- properties
 
 
