@@ -263,7 +263,8 @@ def learn_column(name, values):
     """Describe one raw column."""
     if is_category(values):
         return learn_category(name, values)
-    if not (pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object):
+    numeric = pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object
+    if not numeric or pd.api.types.is_complex_dtype(values.dtype):
         raise ValueError(
             f"Column {name!r} has the type {values.dtype}, which is neither a number "
             "nor a category; convert it (a date to a number of days, say) or drop it."
