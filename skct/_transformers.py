@@ -101,8 +101,10 @@ def inverse_numeric(transformer, encoded, n_in):
     elif isinstance(transformer, (SimpleImputer, SelectorMixin)):
         raw[:, kept_columns(transformer)] = encoded
     elif not isinstance(transformer, (OneHotEncoder, OrdinalEncoder)):
-        # scikit-learn 1.7 wants names here, too
-        with quiet(UserWarning, message="X does not have valid feature"):
+        # scikit-learn 1.7 wants names here, too. And beyond the range of a power there
+        # is NaN: `FeatureSpace` knows what that means.
+        told = "X does not have valid feature|Some values in column|invalid value enc"
+        with quiet(UserWarning, RuntimeWarning, message=told):
             raw[:] = as_dense(transformer.inverse_transform(encoded))
     return raw
 

@@ -108,9 +108,11 @@ class FeatureSpace:
             encoded = _transformers.apply(self.transformer, X).astype(np.float32)
         if not np.isfinite(encoded).all():
             where = "Input X" if self.transformer is None else "The preprocessed X"
+            good = np.isfinite(encoded).reshape(len(encoded), -1).all(0)
+            name = self.feature_names[self.owner[good.argmin()]]
             raise ValueError(
-                f"{where} contains NaN, infinity or a value too large for "
-                "float32; impute or scale it, or use preprocessor='auto'."
+                f"{where} contains NaN, infinity or a value too large for float32 "
+                f"(column {name!r}); impute or scale it, or use preprocessor='auto'."
             )
         return encoded
 
@@ -184,9 +186,9 @@ class FeatureSpace:
     def _moved_numbers(self, before, after, moved, table, rules):
         """Raw numeric values after the change, as float64."""
         raw = self.numbers(table)
-        old = self.inverse(before)
-        new = self.inverse(after)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            old = self.inverse(before)
+            new = self.inverse(after)
             # An encoder that clips has lost the raw value: there is nothing to add to.
             missing = np.isnan(raw) | (np.abs(old - raw) > 1e-4 * np.abs(raw))
             change = np.where(missing, new, new - old)
@@ -194,6 +196,8 @@ class FeatureSpace:
             integer = np.array([column.integer for column in self.columns])
             rounded = np.where(missing, np.round(value), raw + np.round(change))
             value = np.where(integer, rounded, value)
+        # Beyond the range of a bent encoder there is no inverse: nothing moves.
+        value = np.where(np.isfinite(value), value, raw)
         if rules is None:
             return value
         floor, ceiling = box(raw, rules)
@@ -330,8 +334,6 @@ class FeatureSpace:
                     lower[positions] = column.codes[allowed].min(0)
         falls = self.sign < 0
         words[falls] = [flip(word) for word in words[falls]]
-        lower[self.binary] = np.maximum(lower[self.binary], 0.0)
-        upper[self.binary] = np.minimum(upper[self.binary], 1.0)
         return Constraints.from_arrays(
             lower,
             upper,
@@ -378,6 +380,8 @@ class FeatureSpace:
             return
         low = np.array([rules[i].low for i in numeric])
         high = np.array([rules[i].high for i in numeric])
+        flags = np.isin(numeric, self.owner[self.binary])
+        low, high = (np.where(flags, np.clip(end, 0, 1), end) for end in (low, high))
         ends = self._probe(numeric, np.stack([low, high]))
         for k, i in enumerate(numeric):
             (position,) = self.columns[i].encoded
@@ -630,7 +634,8 @@ class FeatureSpace:
 
     def _found_groups(self, X):
         """Neighbouring 0/1 columns that sum to 1 in every training row."""
-        plain = [set(c.encoded) <= set(self.binary) and c.encoded for c in self.columns]
+        rising = {i for i in self.binary if self.sign[i] > 0}  # "on" is the upper end
+        plain = [set(c.encoded) <= rising and c.encoded for c in self.columns]
         if len(self.binary) < 2:
             return ()
         numbers = np.nan_to_num(self.numbers(X))

@@ -262,7 +262,7 @@ SCALERS = {
     "impute": make_pipeline(SimpleImputer(), StandardScaler()),
     "power": PowerTransformer(),
     "quantile": QuantileTransformer(n_quantiles=2),
-    "negate": FunctionTransformer(negate, negate),
+    "negate": FunctionTransformer(negate, negate, check_inverse=False),
 }
 ENCODERS = {
     "one-hot": OneHotEncoder(sparse_output=False, handle_unknown="ignore"),
@@ -547,6 +547,9 @@ def cases(draw):
         names = ["unique"]
     elif preprocessor in FRONT or one_of([True] * 9 + [False]):
         names.remove("repeated")  # refused
+    n = draw(st.integers(2, 12) | st.integers(12, 120) | st.integers(1, 500))
+    if scaler == "power" and n < 30:
+        scaler = "standard"  # of so few rows the bend may be extreme
     return Case(
         container=container,
         kinds=kinds,

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    StandardScaler,
+)
 
 from skct.constraints import Group
 from skct.encoding import FeatureSpace
@@ -649,6 +655,49 @@ def test_leaving_an_unknown_category_counts_one(encoder):
     space = FeatureSpace(encoder.fit(X), X)
     change = distances(space, pd.DataFrame({"x": ["z", "z"]}), X[:2])
     assert change.ravel().tolist() == [1, 1]
+
+
+# ------------------------------------------------------------- awkward transformers
+
+
+@pytest.mark.parametrize("domain", ["auto", None])
+@pytest.mark.parametrize(
+    "transformer",
+    [StandardScaler(), FunctionTransformer(np.negative, np.negative)],
+    ids=["scaled", "negated"],
+)
+def test_zeros_and_ones_reach_each_other_behind_any_transformer(transformer, domain):
+    X = np.array([[0.0], [0.0], [1.0], [0.0]])
+    space = FeatureSpace(transformer.fit(X), X)
+    constraints = space.constraints(space.rules(domain=domain))
+    ends = space.encode(np.array([[0.0], [1.0]]))
+    factual = torch.from_numpy(ends)
+    far = torch.from_numpy(100 * (ends[::-1] - ends))
+    found = constraints.project(factual + far, factual)
+    np.testing.assert_allclose(found, ends[::-1], atol=1e-6)
+
+
+def test_columns_whose_encoding_falls_are_no_group():
+    X = np.eye(3)[[0, 1, 2, 0, 1]]
+    assert FeatureSpace(StandardScaler().fit(X), X).groups == (Group((0, 1, 2)),)
+    negated = FunctionTransformer(np.negative, np.negative).fit(X)
+    assert FeatureSpace(negated, X).groups == ()
+
+
+def test_a_value_beyond_the_range_of_a_bent_encoder_stays():
+    X = -(np.random.default_rng(0).exponential(size=(50, 1)) ** 3)
+    transformer = PowerTransformer().fit(X)
+    space = FeatureSpace(transformer, X)
+    beyond = space.encode(X[:3]) + np.float32(1e4)
+    assert np.isfinite(space.decode(beyond, X[:3])).all()
+    beyond = space.encode(X[:3]) - np.float32(1e4)
+    assert np.isfinite(space.decode(beyond, X[:3])).all()
+
+
+def test_the_column_that_is_too_large_for_float32_is_named():
+    X = pd.DataFrame({"small": [1.0, 2.0], "large": [1.0, 1e200]})
+    with pytest.raises(ValueError, match="column 'large'"):
+        FeatureSpace(None, X).encode(X)
 
 
 # ------------------------------------------------------------------------- properties

@@ -215,6 +215,7 @@ def test_missing_values_in_arrays_are_imputed():
         (pd.Series([None, None], dtype=object), "'x' holds no value at all"),
         (pd.to_datetime(["2020-01-01", "2021-01-01"]), "'x' has the type datetime64"),
         (pd.to_timedelta([1, 2], unit="D"), "'x' has the type timedelta64"),
+        ([1.0, 1j], "'x' has the type complex128"),
         ([1.0, np.inf], "'x' contains infinity"),
         (pd.Series([1.0, -np.inf], dtype=object), "'x' contains infinity"),
         (pd.array([1.0, np.inf], dtype="Float64"), "'x' contains infinity"),
