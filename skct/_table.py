@@ -41,6 +41,8 @@ def as_pandas(X):
         if X[name].null_count() and (dtype.is_integer() or str(dtype) == "Boolean"):
             nullable = str(dtype).lower() if str(dtype) == "Boolean" else str(dtype)
             frame[name] = pd.array(X[name].to_list(), dtype=nullable)
+        if type(dtype).__name__ == "Enum":  # whose order older versions leave out
+            frame[name] = frame[name].cat.as_ordered()
     return frame
 
 
