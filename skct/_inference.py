@@ -50,6 +50,8 @@ def batched_logits(module, encoded, batch_size=10_000):
 def sound_logits(module, encoded):
     """Logits of encoded rows; a ValueError where they give no probabilities."""
     logits = batched_logits(module, encoded)
+    if logits.sum().isfinite():  # so is each of them
+        return logits
     wrong = logits.softmax(1).isnan().any(1).numpy()
     if wrong.any():
         raise ValueError(

@@ -13,7 +13,10 @@ _FILTER_LOCK = threading.RLock()
 
 @contextmanager
 def quiet(*categories, message=""):
-    """Ignore warnings of these categories whose text starts with `message`."""
+    """Ignore warnings of these categories whose text starts with `message`.
+
+    Inside, nothing may wait for other threads: they may want to be quiet, too.
+    """
     with _FILTER_LOCK, warnings.catch_warnings():
         for category in categories:
             warnings.filterwarnings("ignore", message, category)

@@ -38,10 +38,10 @@ def as_pandas(X):
         raise TypeError("X is a polars LazyFrame; pass X.collect().")
     frame = X.to_pandas()
     for name, dtype in X.schema.items():
-        if X[name].null_count() and (dtype.is_integer() or str(dtype) == "Boolean"):
-            nullable = str(dtype).lower() if str(dtype) == "Boolean" else str(dtype)
-            frame[name] = pd.array(X[name].to_list(), dtype=nullable)
-        if type(dtype).__name__ == "Enum":  # whose order older versions leave out
+        kind = str(dtype).replace("Boolean", "boolean")  # as pandas spells it
+        if X[name].null_count() and (dtype.is_integer() or kind == "boolean"):
+            frame[name] = pd.array(X[name].to_list(), dtype=kind)
+        elif kind.startswith("Enum"):  # whose order older versions leave out
             frame[name] = frame[name].cat.as_ordered()
     return frame
 

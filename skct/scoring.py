@@ -476,6 +476,7 @@ class Fold:
             self.X,
             self.y,
             n_models=self.options.n_models,
+            n_jobs=1,  # the search over models is what runs in parallel
             **self.seed,
         ).mean()
 

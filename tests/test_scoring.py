@@ -3,11 +3,13 @@
 import pickle
 import warnings
 from itertools import pairwise
+from threading import Thread
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import people, quick
+from joblib import parallel_config
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -455,3 +457,18 @@ def test_a_model_that_is_not_ours_is_refused_by_name(blobs):
 def test_an_unknown_group_is_named(fitted, applicants):
     with pytest.raises(ValueError, match="Did you mean 'married'"):
         get_scorer("burden_ratio", group="maried")(fitted, *applicants)
+
+
+def test_stability_is_scored_beside_threads_without_waiting_for_them(blobs):
+    X, y = blobs
+    clf = quick(2, preprocessor=StandardScaler()).fit(X, y)
+    scorer, scores = get_scorer("stability", n_models=2), []
+
+    def run():
+        with parallel_config("threading", n_jobs=2):
+            scores.append(scorer(clf, X[:20], y[:20]))
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout=60)
+    assert len(scores) == 1
