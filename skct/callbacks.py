@@ -46,18 +46,6 @@ class TrainingCheckpoint(Callback):
     every : int, default=1
         Epochs from one checkpoint to the next; as many are lost at worst.
 
-    Notes
-    -----
-    The `random_state` of the classifier has to be an integer, otherwise the second run
-    starts from other weights and is refused. The state of skorch's `EarlyStopping` and
-    `LRScheduler` is part of the checkpoint; other callbacks start again with what the
-    history tells them. A run that was stopped early repeats its last epoch. A
-    `train_split` that shuffles needs a `random_state` of its own. Losses of single
-    batches (`batches` in the history) are not kept. `skorch.callbacks.Checkpoint` does
-    not do this: it writes several files one after another, without the random state.
-
-    Data are compared if they are arrays or tensors, else by their length.
-
     Raises
     ------
     ValueError
@@ -71,6 +59,18 @@ class TrainingCheckpoint(Callback):
     CheckpointWarning
         If a later checkpoint cannot be written, the disk being full say: training goes
         on, and the file keeps the last one.
+
+    Notes
+    -----
+    The `random_state` of the classifier has to be an integer, otherwise the second run
+    starts from other weights and is refused. The state of skorch's `EarlyStopping` and
+    `LRScheduler` is part of the checkpoint; other callbacks start again with what the
+    history tells them. A run that was stopped early repeats its last epoch. A
+    `train_split` that shuffles needs a `random_state` of its own. Losses of single
+    batches (`batches` in the history) are not kept. `skorch.callbacks.Checkpoint` does
+    not do this: it writes several files one after another, without the random state.
+
+    Data are compared if they are arrays or tensors, else by their length.
 
     Examples
     --------
@@ -108,10 +108,8 @@ class TrainingCheckpoint(Callback):
         remove_litter(self.path)
 
     def on_epoch_begin(self, net, **kwargs):
-        """Go on from the checkpoint, or write that of the epoch before.
-
-        Here all callbacks are through with that epoch, whatever their order.
-        """
+        """Go on from the checkpoint, or write that of the epoch before."""
+        # Here all callbacks are through with that epoch, whatever their order.
         if self.saved_ is not None:
             with _archive.refusing(self.path):
                 put_back(net, self.saved_)

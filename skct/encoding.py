@@ -161,11 +161,9 @@ class FeatureSpace:
         return type(like)(decoded) if sparse.issparse(like) else decoded
 
     def widened(self, table):
-        """Table whose categorical columns have room for every category known here.
-
-        Part of a table, such as a row group of a file, may have fewer; those of the
-        training table then come first, in their order.
-        """
+        """Table whose categorical columns have room for every category known here."""
+        # Part of a table, such as a row group of a file, may have fewer; those of the
+        # training table then come first, in their order.
         if not hasattr(table, "iloc"):
             return table
         changes = {}
