@@ -1,5 +1,6 @@
 """`FeatureSpace`: the map between a raw table and the model's input, both ways."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -470,6 +471,7 @@ class FeatureSpace:
                 known = tuple(declared) or known[0], len(declared) == len(known[0])
             return RawColumn(name, encoded, known[0], ordered=known[1])
         if encoded and is_category(values) and values.dtype != bool:
+            check_scalars(values, name)
             raise ValueError(
                 f"Column {name!r} holds categories (type {values.dtype}), but the "
                 "preprocessor hands it on as a number; encode it, or use "
@@ -677,6 +679,16 @@ def smallest_gap(codes):
     """Least difference between two codes within a column."""
     gaps = np.concatenate([np.diff(np.unique(column)) for column in codes.T])
     return gaps.min(initial=np.inf) if len(gaps) else 1.0
+
+
+def check_scalars(values, name):
+    """Raise a TypeError, as numpy does, for a cell that is no category, either."""
+    for value in values:
+        if not isinstance(value, Hashable):
+            raise TypeError(
+                "An argument must be a string, a number or missing, but column "
+                f"{name!r} holds a {type(value).__name__}."
+            )
 
 
 def finite(values):

@@ -326,6 +326,12 @@ def test_text_without_preprocessor_raises_by_name():
         FeatureSpace(None, X)
 
 
+def test_a_cell_that_is_no_category_raises_by_name_and_type():
+    X = pd.DataFrame({"age": [1, 2], "job": [3, {"cook": 1}]})
+    with pytest.raises(TypeError, match="'job' holds a dict"):
+        FeatureSpace(None, X)
+
+
 # --------------------------------------------------------------------- one-hot groups
 
 
