@@ -531,7 +531,7 @@ class FeatureSpace:
         if hasattr(X, "iloc"):
             self._template = self._template.reset_index(drop=True)
             for i, column in enumerate(self.columns):
-                if not column.encoded:
+                if not column.encoded and not column.categories:
                     self._template.isetitem(i, [np.nan])
 
     def _measure_numbers(self):

@@ -626,3 +626,11 @@ def test_bools_behind_a_scaler_are_searched_as_yes_or_no():
     assert answer.valid.all()
     assert answer.counterfactual["m"].dtype == bool
     assert (answer.counterfactual["m"] != reachable["m"]).all()
+
+
+def test_a_category_of_one_value_that_its_encoder_drops_keeps_its_type():
+    X = pd.DataFrame({"age": [1.5, 2.0], "job": np.array(["cook"] * 2, dtype=object)})
+    encoder = OneHotEncoder(drop="first", handle_unknown="ignore")
+    columns = ColumnTransformer([("job", encoder, ["job"])], remainder="passthrough")
+    space = FeatureSpace(columns.fit(X), X)
+    assert space.encode(X).tolist() == [[1.5], [2.0]]
