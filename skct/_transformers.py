@@ -24,10 +24,21 @@ __all__ = ["apply", "categories", "inverse_numeric", "sources"]
 
 def apply(transformer, X):
     """Encode a raw table as a dense float array."""
-    encoded = X if transformer is None else transformer.transform(X)
+    encoded = X if transformer is None else transform(transformer, X)
     if sparse.issparse(encoded):
         encoded = encoded.toarray()
     return as_floats("X", encoded)
+
+
+def transform(transformer, X):
+    """Transform dense rows, as sparse ones where the transformer takes no others."""
+    try:
+        return transformer.transform(X)
+    except ValueError as error:
+        # A ColumnTransformer that learnt from sparse rows joins sparse blocks only.
+        if "blocks must be 2-D" not in str(error):
+            raise
+        return transformer.transform(sparse.csr_matrix(X))
 
 
 def sources(transformer, n_in, path="preprocessor"):

@@ -8,9 +8,11 @@ from conftest import people, quick
 from scipy import sparse
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, search
@@ -291,6 +293,16 @@ def test_sparse_in_sparse_out(iris):
     assert sparse.issparse(answer.counterfactual)
     assert answer.counterfactual.shape == (4, 4)
     assert answer.to_frame().shape[0] == 4
+
+
+def test_pipeline_that_learnt_from_mostly_zeros():
+    rng = np.random.default_rng(0)
+    matrix = sparse.random(60, 4, density=0.2, format="csr", random_state=0)
+    y = rng.integers(0, 2, 60)
+    front = ColumnTransformer([("as it is", "passthrough", [0, 1, 2, 3])])
+    pipeline = make_pipeline(front, quick(epochs=2, preprocessor=None)).fit(matrix, y)
+    answer = CounterfactualExplainer(pipeline).explain(matrix[:4])
+    assert sparse.issparse(answer.counterfactual)
 
 
 def test_frames_arrays_and_pandas_output(iris):
