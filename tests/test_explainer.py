@@ -295,6 +295,7 @@ def test_sparse_in_sparse_out(iris):
     assert answer.to_frame().shape[0] == 4
 
 
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 def test_pipeline_that_learnt_from_mostly_zeros():
     rng = np.random.default_rng(0)
     matrix = sparse.random(60, 4, density=0.2, format="csr", random_state=0)
