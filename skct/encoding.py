@@ -325,7 +325,7 @@ class FeatureSpace:
         for column, rule in zip(self.columns, rules, strict=True):
             positions = list(column.encoded)
             words[positions] = rule.word
-            if column.categories is not None:
+            if column.codes is not None:  # else numeric, or left out by its encoder
                 allowed = [column.categories.index(c) for c in rule.categories]
                 lower[positions] = column.codes.min(0)
                 upper[positions] = column.codes[allowed].max(0)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import quick
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.decomposition import PCA
@@ -634,3 +635,7 @@ def test_a_category_of_one_value_that_its_encoder_drops_keeps_its_type():
     columns = ColumnTransformer([("job", encoder, ["job"])], remainder="passthrough")
     space = FeatureSpace(columns.fit(X), X)
     assert space.encode(X).tolist() == [[1.5], [2.0]]
+    model = quick(epochs=60, preprocessor=columns).fit(X, [0, 1])
+    answer = model.explain(X)
+    assert answer.valid.all()
+    assert list(answer.counterfactual["job"]) == ["cook"] * 2
