@@ -32,7 +32,7 @@ from ._validation import (
 from .encoding import FeatureSpace
 from .exceptions import SearchWarning
 from .generators import GENERATORS, make_generator
-from .net import CounterfactualNet
+from .net import OBJECTIVES, CounterfactualNet
 from .preprocessing import TableEncoder
 from .progress import FitProgress
 from .rules import warn_outside
@@ -80,8 +80,9 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         "auto": numeric columns standardised, string / category / bool columns one-hot
         encoded, missing values imputed. None: X is the model input, of any shape. Or
         any transformer, ColumnTransformer or Pipeline that works column by column.
-    objective : {"paper"}, default="paper"
-        Eq. 2 of the paper.
+    objective : {"paper", "margin"}, default="paper"
+        "paper": Eq. 2 of the paper. "margin": it contrasts only where counterfactuals
+        are implausible, and keeps more of the accuracy; see `CounterfactualNet`, Notes.
     generator : str or BaseGenerator, default="eccco"
         Search of the counterfactuals: "eccco", "generic", "revise", "gravitational" or
         an instance.
@@ -254,7 +255,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         return value if hasattr(value, "get_params") else None
 
     def _check_parameters(self):
-        check_option(self, "objective", ("paper",))
+        check_option(self, "objective", OBJECTIVES)
         for name in ("lambda_div", "lambda_adv", "lambda_reg", "epsilon"):
             check_real(self, name, low=0)
         check_real(self, "burn_in", low=0, high=1)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 __all__ = [
     "LossTerms",
@@ -11,8 +12,12 @@ __all__ = [
     "differentiated",
     "divergence",
     "energy",
+    "margin_divergence",
+    "relative_energy",
     "ridge",
 ]
+
+MARGIN = 1.0  # of relative energy, in logits
 
 
 class LossTerms(NamedTuple):
@@ -69,22 +74,59 @@ def divergence(energy_neighbour, energy_counterfactual, mature):
     return torch.where(mature, energy_neighbour - energy_counterfactual, 0.0)
 
 
-def ridge(energy_neighbour, energy_counterfactual, mature):
-    """Squared energies of each pair, Equation 4; 0 for immature pairs.
+def ridge(energy_neighbour, energy_counterfactual, weight):
+    """Squared energies of each pair, Equation 4, by weight; 0 for those without.
 
     The reference code leaves the ridge on immature pairs; here they carry no weight.
 
     Parameters
     ----------
     energy_neighbour, energy_counterfactual : Tensor of shape (n,)
-    mature : bool Tensor of shape (n,)
+    weight : Tensor of shape (n,)
+        Whether a pair is mature (bool), or how much it counts (float).
 
     Returns
     -------
     ridge : Tensor of shape (n,)
     """
     squares = energy_neighbour.square() + energy_counterfactual.square()
-    return torch.where(mature, squares, 0.0)
+    return torch.where(weight > 0, weight * squares, 0.0)
+
+
+def relative_energy(logits, target):
+    """Energy of each row against the mean over all classes.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, n_classes)
+    target : int64 Tensor of shape (n,)
+
+    Returns
+    -------
+    energy : Tensor of shape (n,)
+        0 where all logits are the same. The ridge on it does not bound the logits that
+        all classes share, and the divergence cannot be had by raising them all.
+    """
+    return energy(logits, target) + logits.mean(1)
+
+
+def margin_divergence(energy_neighbour, energy_counterfactual, weight):
+    """Divergence that is content with a margin of 1, by weight.
+
+    Departs from Equation 3, which goes on to push without end where the ridge does not
+    stop it.
+
+    Parameters
+    ----------
+    energy_neighbour, energy_counterfactual : Tensor of shape (n,)
+        Relative energies.
+    weight : Tensor of shape (n,)
+
+    Returns
+    -------
+    divergence : Tensor of shape (n,)
+    """
+    return weight * softplus(MARGIN + energy_neighbour - energy_counterfactual)
 
 
 def counterfactual_loss(

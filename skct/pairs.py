@@ -5,7 +5,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Pairs", "draw_neighbours", "draw_targets", "packed", "split"]
+__all__ = [
+    "Pairs",
+    "draw_near_neighbours",
+    "draw_neighbours",
+    "draw_targets",
+    "implausible_share",
+    "packed",
+    "split",
+]
+
+N_CANDIDATES = 10  # rows that the nearest neighbour is chosen from
+N_REFERENCE, N_HELD_OUT = 1000, 400  # rows of a class that typical distances come from
+N_NEAREST = 3
+BLOCK = 4096  # rows whose distances are held in memory
 
 
 class Pairs(NamedTuple):
@@ -16,7 +29,7 @@ class Pairs(NamedTuple):
     counterfactual: Tensor
     neighbour: Tensor
     target: Tensor
-    mature: Tensor
+    weight: Tensor
 
 
 def draw_targets(predicted, y, rng):
@@ -35,6 +48,56 @@ def draw_neighbours(target, y, rng):
     share = torch.rand(len(target), generator=rng).to(target.device)
     offset = (share * counts[target]).long().clamp(max=counts[target] - 1)
     return order[starts[target] + offset]
+
+
+def draw_near_neighbours(factual, target, X, y, rng):
+    """The nearest to each factual (L1) of several drawn rows of its target class."""
+    drawn = torch.stack([draw_neighbours(target, y, rng) for _ in range(N_CANDIDATES)])
+    distance = torch.stack([(X[i] - factual).abs().flatten(1).sum(1) for i in drawn])
+    return drawn.gather(0, distance.argmin(0, keepdim=True)).squeeze(0)
+
+
+def implausible_share(x, target, X, y, rng):
+    """How untypical rows are for their target class, from 0 to 1.
+
+    A row's distance to a class is the mean L1 distance to its 3 nearest members, among
+    at most 1,000. Up to 400 other members of the class tell which distances are usual.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, *features)
+    target : int64 Tensor of shape (n,)
+    X : Tensor of shape (n_rows, *features)
+        Training rows.
+    y : int64 Tensor of shape (n_rows,)
+    rng : torch.Generator
+
+    Returns
+    -------
+    share : Tensor of shape (n,)
+        0 for a row no farther than the median member of the class, 1 for one that is
+        farther than all of them, and in between linear in the rank. 1 for a class that
+        has a single row.
+    """
+    share = torch.ones(len(x), dtype=x.dtype, device=x.device)
+    order = torch.randperm(len(y), generator=rng).to(y.device)
+    for k in target.unique():
+        members = X[order[y[order] == k]].flatten(1)
+        reference = members[: min(N_REFERENCE, (len(members) + 1) // 2)]
+        others = members[len(reference) :][:N_HELD_OUT]
+        if len(others):
+            usual = nearest_distance(others, reference).sort().values
+            distance = nearest_distance(x[target == k].flatten(1), reference)
+            rank = torch.searchsorted(usual, distance).to(x.dtype) / len(others)
+            share[target == k] = (2 * rank - 1).clamp_min(0)
+    return share
+
+
+def nearest_distance(x, reference):
+    """Mean L1 distance of each row to its nearest rows of a reference."""
+    k = min(N_NEAREST, len(reference))
+    blocks = (torch.cdist(block, reference, p=1) for block in x.split(BLOCK))
+    return torch.cat([b.topk(k, largest=False).values.mean(1) for b in blocks])
 
 
 def packed(pairs):

@@ -140,13 +140,13 @@ def test_the_objective_is_that_of_a_slow_independent_computation():
     net.__class__ = Spy
     net.fit(X, y)
     module, pairs = captured["module"], captured["pairs"]
-    assert 0 < pairs.mature.float().mean() < 1
+    assert 0 < pairs.weight.float().mean() < 1
     total = nn.functional.cross_entropy(module(torch.tensor(X)), torch.tensor(y))
     total = total + 0.3 * nn.functional.cross_entropy(
         module(pairs.nascent), pairs.label
     )
     for i in range(40):
-        if pairs.mature[i]:
+        if pairs.weight[i]:
             row = slice(i, i + 1)
             plus = -module(pairs.neighbour[row])[0, pairs.target[i]]
             minus = -module(pairs.counterfactual[row])[0, pairs.target[i]]

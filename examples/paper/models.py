@@ -1,13 +1,14 @@
-"""The models that are compared: the paper's, and those that its reviewers asked for."""
+"""The models that are compared: the paper's, its reviewers' and the package's own."""
 
 import baselines
+import margin
 import reference
 
 from skct import MLP
 
 PAPER = reference.MODELS
 REVIEWERS = (*reference.GENERATORS, *baselines.MODELS)
-MODELS = (*PAPER, reference.BARE, *REVIEWERS)
+MODELS = (*PAPER, reference.BARE, *REVIEWERS, *margin.MODELS)
 COLUMNS = ("epoch", "dur", "train_loss", "classification", "divergence")
 COLUMNS += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
 
@@ -42,6 +43,9 @@ def train(task, settings, model, version, seed, **length):
     """
     if model in baselines.MODELS:
         return baselines.train(task, settings, model, seed, **length)
+    if model in margin.MODELS:
+        net, messages = margin.train(task, settings, model, seed, **length)
+        return net.module_, history(net), messages
     net, messages = reference.train(task, settings, model, version, seed, **length)
     return net.module_, history(net), messages
 
