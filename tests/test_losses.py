@@ -1,5 +1,7 @@
 """The training objective on two rows, by hand, and its gradients."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -10,6 +12,8 @@ from skct.losses import (
     differentiated,
     divergence,
     energy,
+    margin_divergence,
+    relative_energy,
     ridge,
 )
 
@@ -35,6 +39,31 @@ def test_divergence_is_the_energy_gap_of_each_pair():
 
 def test_ridge_is_the_sum_of_both_squares():
     assert ridge(NEIGHBOUR, COUNTERFACTUAL, BOTH).tolist() == [10.0, 29.0]
+
+
+def test_relative_energy_is_what_the_target_logit_lacks_to_the_mean():
+    expected = torch.tensor([-0.5 / 3 + 2.0, 2.0 - 3.0])
+    torch.testing.assert_close(relative_energy(LOGITS, TARGET), expected)
+    shifted = LOGITS + torch.tensor([[100.0], [-30.0]])  # which changes no probability
+    torch.testing.assert_close(relative_energy(shifted, TARGET), expected)
+
+
+def test_margin_divergence_by_hand():
+    weight = torch.tensor([0.5, 0.0])
+    found = margin_divergence(NEIGHBOUR, COUNTERFACTUAL, weight)
+    assert found.tolist() == pytest.approx([0.5 * math.log1p(math.exp(-1.0)), 0.0])
+
+
+def test_margin_divergence_stops_pushing_where_the_margin_is_kept():
+    gap = torch.tensor([-20.0, 0.0, 20.0], requires_grad=True)
+    loss = margin_divergence(gap, torch.zeros(3), torch.ones(3))
+    (slope,) = torch.autograd.grad(loss.sum(), gap)
+    assert slope[0] < 1e-6 < 0.7 < slope[1] < 0.8 < slope[2] <= 1
+
+
+def test_ridge_counts_pairs_by_weight():
+    weight = torch.tensor([0.5, 0.0])
+    assert ridge(NEIGHBOUR, COUNTERFACTUAL, weight).tolist() == [5.0, 0.0]
 
 
 def test_immature_pairs_weigh_nothing_in_both_terms():

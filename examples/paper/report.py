@@ -12,6 +12,7 @@ from inspect import getdoc, signature
 from pathlib import Path
 
 import tables
+import tables_margin
 import tables_reviewers
 from figures import draw_all
 from results import Results
@@ -43,6 +44,7 @@ SECTIONS = {
     "One seed of BL, CT and constrained CT": tables.one_seed,
     "Effort and maturity": tables.effort,
     **tables_reviewers.TABLES,
+    **tables_margin.TABLES,
 }
 
 

@@ -1,0 +1,236 @@
+"""``objective="margin"``: neighbours, weights, and what training on it does."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import quick
+from scipy.spatial.distance import cdist
+from sklearn.datasets import load_iris, load_wine, make_circles
+from sklearn.preprocessing import scale
+from torch import nn
+
+from skct import (
+    CounterfactualExplainer,
+    CounterfactualNet,
+    CounterfactualTrainingClassifier,
+    ECCCoGenerator,
+)
+from skct.pairs import draw_near_neighbours, draw_neighbours, implausible_share
+
+SETTING = {"objective": "margin", "lambda_reg": 0.05, "epsilon": 0.1}
+PLAIN = {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}
+OPTIMISER = {
+    "lr": 2e-3,
+    "optimizer": torch.optim.AdamW,
+    "optimizer__weight_decay": 0.1,
+}
+
+
+def wine():
+    return load_wine(return_X_y=True)
+
+
+def circles():
+    return make_circles(600, noise=0.05, factor=0.5, random_state=0)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def rows(n, d=3, seed=0):
+    made = np.random.default_rng(seed).normal(size=(n, d))
+    return torch.tensor(made, dtype=torch.float32)
+
+
+# ------------------------------------------------------------------------- neighbours
+
+
+def test_a_near_neighbour_is_a_row_of_the_target_class():
+    X, y = rows(200), torch.arange(200) % 4
+    target = torch.arange(50) % 4
+    found = draw_near_neighbours(rows(50, seed=1), target, X, y, generator())
+    assert torch.equal(y[found], target)
+
+
+def test_a_near_neighbour_is_the_nearest_of_the_ten_drawn():
+    X, y, factual = rows(200), torch.arange(200) % 4, rows(50, seed=1)
+    target = torch.arange(50) % 4
+    found = draw_near_neighbours(factual, target, X, y, generator())
+    again = generator()
+    drawn = np.stack([draw_neighbours(target, y, again) for _ in range(10)])
+    distance = np.abs(X.numpy()[drawn] - factual.numpy()).sum(2)
+    expected = drawn[distance.argmin(0), np.arange(50)]
+    assert found.tolist() == expected.tolist()
+
+
+def test_neighbours_of_images_are_rows_too():
+    X, y = rows(40, 16).reshape(40, 1, 4, 4), torch.arange(40) % 2
+    found = draw_near_neighbours(X[:5], torch.ones(5).long(), X, y, generator())
+    assert (y[found] == 1).all()
+    share = implausible_share(X[:5], torch.ones(5).long(), X, y, generator())
+    assert share.shape == (5,)
+
+
+# ---------------------------------------------------------------------------- weights
+
+
+def test_implausible_share_against_scipy():
+    X, y, x = rows(61), torch.arange(61) % 2, 2 * rows(30, seed=1)
+    target = torch.arange(30) % 2
+    found = implausible_share(x, target, X, y, generator())
+    order = torch.randperm(61, generator=generator()).numpy()
+    for k in (0, 1):
+        members = X.numpy()[[i for i in order if y[i] == k]]
+        half = -(-len(members) // 2)
+        reference, others = members[:half], members[half:]
+
+        def distance(a, reference=reference):
+            return np.sort(cdist(a, reference, "cityblock"), 1)[:, :3].mean(1)
+
+        usual, mine = distance(others), distance(x[target == k].numpy())
+        rank = (usual[None, :] < mine[:, None]).mean(1)
+        expected = np.clip(2 * rank - 1, 0, None)
+        np.testing.assert_allclose(found[target == k], expected, atol=1e-6)
+
+
+def test_members_have_the_share_of_a_uniform_rank_and_far_rows_count_in_full():
+    X, y = rows(3000), torch.zeros(3000).long()
+    fresh = rows(2000, seed=1)
+    share = implausible_share(fresh, torch.zeros(2000).long(), X, y, generator())
+    assert share.mean() == pytest.approx(0.25, abs=0.03)  # of max(0, 2 U - 1)
+    assert (share == 0).float().mean() == pytest.approx(0.5, abs=0.05)
+    far = implausible_share(fresh + 50, torch.zeros(2000).long(), X, y, generator())
+    assert (far == 1).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_classes_of_few_rows(n):
+    X, y = rows(n), torch.zeros(n).long()
+    share = implausible_share(X + 9, torch.zeros(n).long(), X, y, generator())
+    assert (share == 1).all()
+
+
+def test_rows_beyond_a_block_have_the_same_share(monkeypatch):
+    X, y, x = rows(100), torch.zeros(100).long(), rows(50, seed=1)
+    whole = implausible_share(x, torch.zeros(50).long(), X, y, generator())
+    monkeypatch.setattr("skct.pairs.BLOCK", 7)
+    assert torch.equal(
+        whole, implausible_share(x, torch.zeros(50).long(), X, y, generator())
+    )
+
+
+# --------------------------------------------------------------------------- training
+
+
+def test_one_step_is_the_objective_written_out_by_hand():
+    X = rows(40).numpy()
+    y = (X[:, 0] > 0).astype(np.int64)
+    captured = {}
+
+    class Spy(CounterfactualNet):
+        def make_pairs(self, X, y):
+            captured["module"] = copy.deepcopy(self.module_)
+            captured["pairs"] = super().make_pairs(X, y)
+            return captured["pairs"]
+
+    torch.manual_seed(0)
+    net = Spy(
+        objective="margin",
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        max_epochs=1,
+        batch_size=-1,
+        n_counterfactuals=1.0,
+        lambda_div=0.7,
+        lambda_adv=0.3,
+        lambda_reg=0.2,
+        generator=ECCCoGenerator(step_size=0.2),
+        random_state=0,
+    ).fit(X, y)
+    module, pairs = captured["module"], captured["pairs"]
+    assert 0 < pairs.weight.mean() < 1
+    loss = nn.functional.cross_entropy
+    total = loss(module(torch.tensor(X)), torch.tensor(y))
+    total = total + 0.3 * loss(module(pairs.nascent), pairs.label)
+    for i in range(40):
+        t = int(pairs.target[i])
+        plus = (module(pairs.neighbour[i : i + 1])[0] * torch.tensor([0.5, -0.5])).sum()
+        minus = (
+            module(pairs.counterfactual[i : i + 1])[0] * torch.tensor([0.5, -0.5])
+        ).sum()
+        plus, minus = (-plus, -minus) if t == 0 else (plus, minus)
+        term = 0.7 * torch.log1p(torch.exp(1 + plus - minus))
+        total = total + pairs.weight[i] * (term + 0.2 * (plus**2 + minus**2)) / 40
+    total.backward()
+    for before, after in zip(
+        module.parameters(), net.module_.parameters(), strict=True
+    ):
+        expected = before.detach() - 0.1 * before.grad
+        torch.testing.assert_close(after.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_history_says_how_implausible_the_counterfactuals_were():
+    X, y = load_iris(return_X_y=True)
+    clf = quick(epochs=5, **SETTING).fit(X, y)
+    share = clf.history_["implausible"]
+    assert share.between(0, 1).all()
+    assert "implausible" not in quick(epochs=2).fit(X, y).history_
+
+
+def test_same_seed_same_bits_and_global_state_untouched():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    state = torch.get_rng_state()
+    first, second = (quick(epochs=5, **SETTING).fit(X, y) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (first.predict_proba(X) == second.predict_proba(X)).all()
+    twin = pickle.loads(pickle.dumps(first))
+    assert (twin.predict_proba(X) == first.predict_proba(X)).all()
+
+
+def test_without_weights_it_is_the_plain_network():
+    X, y = load_iris(return_X_y=True)
+    ours = quick(epochs=3, objective="margin", **PLAIN).fit(X, y)
+    theirs = quick(epochs=3, **PLAIN).fit(X, y)
+    assert (ours.predict_proba(X) == theirs.predict_proba(X)).all()
+
+
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
+def test_constraints_hold_and_answers_are_found():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    frozen = {X.columns[0]: "none"}
+    clf = quick(epochs=40, mutability=frozen, **SETTING).fit(X, y)
+    answer = CounterfactualExplainer(clf).explain(X, target=1)
+    assert (answer.counterfactual.iloc[:, 0] == X.iloc[:, 0]).all()
+    assert answer.valid.mean() > 0.95
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("load", "most"), [(wine, 0.96), (circles, 0.6)])
+def test_answers_are_nearer_to_real_rows_at_the_same_accuracy(load, most, seed):
+    X, y = load()
+    X = scale(X).astype(np.float32)
+    train, test = np.arange(len(y)) % 2 == 0, np.arange(len(y)) % 2 == 1
+    distance, accuracy = {}, {}
+    for name, setting in {"margin": SETTING, "plain": PLAIN}.items():
+        clf = CounterfactualTrainingClassifier(
+            CounterfactualNet(max_epochs=200, batch_size=32, **OPTIMISER),
+            preprocessor=None,
+            random_state=seed,
+            **setting,
+        ).fit(X[train], y[train])
+        wanted = ECCCoGenerator(max_iter=200, threshold=0.95)
+        answer = CounterfactualExplainer(clf, generator=wanted, refine=False).explain(
+            X[test]
+        )
+        assert answer.valid.all()
+        to_real = [
+            np.sort(np.abs(X[test & (y == k)] - row).sum(1))[:5].mean()
+            for row, k in zip(answer.counterfactual, answer.target, strict=True)
+        ]
+        distance[name], accuracy[name] = np.mean(to_real), clf.score(X[test], y[test])
+    assert accuracy["margin"] >= accuracy["plain"] - 0.02
+    assert distance["margin"] < most * distance["plain"]
