@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 N_CANDIDATES = 10  # rows that the nearest neighbour is chosen from
-N_REFERENCE, N_HELD_OUT = 1000, 400  # rows of a class that typical distances come from
+N_REFERENCE, N_HELD_OUT = 300, 200  # rows of a class that typical distances come from
 N_NEAREST = 3
 BLOCK = 4096  # rows whose distances are held in memory
 
@@ -61,7 +61,7 @@ def implausible_share(x, target, X, y, rng):
     """How untypical rows are for their target class, from 0 to 1.
 
     A row's distance to a class is the mean L1 distance to its 3 nearest members, among
-    at most 1,000. Up to 400 other members of the class tell which distances are usual.
+    at most 300. Up to 200 other members of the class tell which distances are usual.
 
     Parameters
     ----------
