@@ -79,15 +79,16 @@ def implausible_share(x, target, X, y, rng):
         farther than all of them, and in between linear in the rank. 1 for a class that
         has a single row.
     """
+    x, X = x.flatten(1), X.flatten(1)
     share = torch.ones(len(x), dtype=x.dtype, device=x.device)
     order = torch.randperm(len(y), generator=rng).to(y.device)
     for k in target.unique():
-        members = X[order[y[order] == k]].flatten(1)
-        reference = members[: min(N_REFERENCE, (len(members) + 1) // 2)]
-        others = members[len(reference) :][:N_HELD_OUT]
+        members = order[y[order] == k]
+        n = min(N_REFERENCE, (len(members) + 1) // 2)
+        reference, others = X[members[:n]], X[members[n : n + N_HELD_OUT]]
         if len(others):
             usual = nearest_distance(others, reference).sort().values
-            distance = nearest_distance(x[target == k].flatten(1), reference)
+            distance = nearest_distance(x[target == k], reference)
             rank = torch.searchsorted(usual, distance).to(x.dtype) / len(others)
             share[target == k] = (2 * rank - 1).clamp_min(0)
     return share
