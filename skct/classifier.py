@@ -319,7 +319,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         ConstraintWarning
             If rows lie outside a domain that was given.
         SearchWarning
-            If hardly any counterfactual matured, so that there was little to learn.
+            If hardly any counterfactual matured: there was little to learn, or answers
+            will be rare.
         """
         self._check_parameters()
         going_on = self.warm_start and hasattr(self, "net_")
@@ -753,8 +754,8 @@ def warn_immature(history, generator, least=0.05):
         warnings.warn(
             f"{share:.0%} of the counterfactuals of the last epoch matured: they "
             f"reached threshold={generator.threshold} within "
-            f"max_iter={generator.max_iter} steps. There is little to learn from the "
-            "others; lower the generator's threshold, raise its max_iter or "
+            f"max_iter={generator.max_iter} steps. There is little to learn from so "
+            "few; lower the generator's threshold, raise its max_iter or "
             "step_size, or train for more epochs.",
             SearchWarning,
             stacklevel=3,
