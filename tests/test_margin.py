@@ -23,7 +23,7 @@ from skct.pairs import draw_near_neighbours, draw_neighbours, implausible_share
 SETTING = {"objective": "margin", "lambda_reg": 0.05, "epsilon": 0.1}
 PLAIN = {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}
 OPTIMISER = {
-    "lr": 2e-3,
+    "lr": 5e-3,
     "optimizer": torch.optim.AdamW,
     "optimizer__weight_decay": 0.1,
 }
@@ -217,7 +217,7 @@ def test_answers_are_nearer_to_real_rows_at_the_same_accuracy(load, most, seed):
     distance, accuracy = {}, {}
     for name, setting in {"margin": SETTING, "plain": PLAIN}.items():
         clf = CounterfactualTrainingClassifier(
-            CounterfactualNet(max_epochs=200, batch_size=32, **OPTIMISER),
+            CounterfactualNet(max_epochs=60, batch_size=32, **OPTIMISER),
             preprocessor=None,
             random_state=seed,
             **setting,
