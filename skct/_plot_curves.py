@@ -19,7 +19,7 @@ METHODS = {"plain": "0.35", "BL": "0.35"}
 METHODS |= dict(zip(("AR", "CD", "CT"), COLOURS[:3], strict=True))
 LOSSES = ("train_loss", "valid_loss", "classification", "divergence", "adversarial")
 PANELS = {
-    "Loss": (*LOSSES, "ridge"),
+    "Loss": (*LOSSES, "ridge", "slope"),
     "Share mature": ("mature",),
     "Search steps": ("n_iter",),
     "Seconds": ("dur", "search_seconds", "update_seconds"),

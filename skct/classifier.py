@@ -82,7 +82,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         any transformer, ColumnTransformer or Pipeline that works column by column.
     objective : {"paper", "margin"}, default="paper"
         "paper": Eq. 2 of the paper. "margin": it contrasts only where counterfactuals
-        are implausible, and keeps more of the accuracy; see `CounterfactualNet`, Notes.
+        are implausible, and keeps slopes in a band, which keeps accuracy and validity
+        where Eq. 2 costs much of them; see `CounterfactualNet`, Notes.
     generator : str or BaseGenerator, default="eccco"
         Search of the counterfactuals: "eccco", "generic", "revise", "gravitational" or
         an instance.
@@ -94,7 +95,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         units, either end None, or allowed categories; unlisted columns stay "auto".
         None: unbounded.
     lambda_div, lambda_adv, lambda_reg : float, default=0.5, 0.25, 0.25
-        Weights of divergence, adversarial loss and ridge. All zero: the plain network.
+        Weights of divergence, adversarial loss, and ridge ("paper") or slope penalty
+        ("margin"). All zero: the plain network.
     n_counterfactuals : float or int, default=0.3
         Share (float in (0, 1]) or number (int >= 1) of training rows per epoch.
     burn_in : float, default=0.0

@@ -226,6 +226,11 @@ class Constraints:
         """Number of model-input features."""
         return self.lower.numel()
 
+    @property
+    def fixed(self):
+        """Features that cannot change, bool Tensor of shape (*features,)."""
+        return ~(self.can_increase | self.can_decrease)
+
     def bounds(self, factual):
         """Box in which the counterfactuals of `factual` lie; computed once a search.
 

@@ -105,9 +105,17 @@ class DistributedCounterfactualNet(CounterfactualNet):
         dense = super().one_stack()
         return None if dense is None else SharedForward(dense)
 
+    def squared_slopes(self, x, target):
+        """Of the own share of the rows, so that they have a graph; and the others'."""
+        mine = share(len(x))
+        self.sharing_.active = False
+        own = super().squared_slopes(x[mine], target[mine])
+        self.sharing_.active = True
+        return Gather.apply(own, len(x))
+
     def train_step_single(self, batch, **params):
         """Gradient of one batch, from the shares of all processes."""
-        with shared_out(self.module_):
+        with shared_out(self.module_) as self.sharing_:
             step = super().train_step_single(batch, **params)
         average_gradients(p for _, p in self.get_all_learnable_params())
         return step
@@ -143,12 +151,20 @@ class Gather(torch.autograd.Function):
         return own_part(gradient), None
 
 
+class Sharing:
+    """Whether a module computes a share of its rows at the moment, or all of them."""
+
+    active = True
+
+
 @contextmanager
 def shared_out(module):
     """Let a module compute a share of the rows it is given, and return all of them."""
-    n_rows = []
+    n_rows, sharing = [], Sharing()
 
     def give(module, args, kwargs):
+        if not sharing.active:
+            return None
         n = next(len(x) for x in (*args, *kwargs.values()) if torch.is_tensor(x))
         n_rows.append(n)
         mine = share(n)
@@ -158,6 +174,8 @@ def shared_out(module):
         }
 
     def take(module, args, output):
+        if not sharing.active:
+            return None
         return Gather.apply(output, n_rows.pop())
 
     handles = [
@@ -165,7 +183,7 @@ def shared_out(module):
         module.register_forward_hook(take),
     ]
     try:
-        yield
+        yield sharing
     finally:
         for handle in handles:
             handle.remove()

@@ -1,5 +1,6 @@
 """The training objective, Eq. 2-5 of the paper, as pure functions on tensors."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,12 +13,16 @@ __all__ = [
     "differentiated",
     "divergence",
     "energy",
+    "log_odds",
     "margin_divergence",
     "relative_energy",
     "ridge",
+    "slope_penalty",
 ]
 
 MARGIN = 1.0  # of relative energy, in logits
+SLOPES = 1.5, 4.0  # of the log-odds, in logits per unit of the model input
+FLAT = 0.075  # below, a slope says nothing about where to
 
 
 class LossTerms(NamedTuple):
@@ -27,7 +32,7 @@ class LossTerms(NamedTuple):
     classification: Tensor
     divergence: Tensor
     adversarial: Tensor
-    ridge: Tensor
+    regulariser: Tensor
 
 
 def energy(logits, target):
@@ -74,23 +79,22 @@ def divergence(energy_neighbour, energy_counterfactual, mature):
     return torch.where(mature, energy_neighbour - energy_counterfactual, 0.0)
 
 
-def ridge(energy_neighbour, energy_counterfactual, weight):
-    """Squared energies of each pair, Equation 4, by weight; 0 for those without.
+def ridge(energy_neighbour, energy_counterfactual, mature):
+    """Squared energies of each pair, Equation 4; 0 for immature pairs.
 
     The reference code leaves the ridge on immature pairs; here they carry no weight.
 
     Parameters
     ----------
     energy_neighbour, energy_counterfactual : Tensor of shape (n,)
-    weight : Tensor of shape (n,)
-        Whether a pair is mature (bool), or how much it counts (float).
+    mature : bool Tensor of shape (n,)
 
     Returns
     -------
     ridge : Tensor of shape (n,)
     """
     squares = energy_neighbour.square() + energy_counterfactual.square()
-    return torch.where(weight > 0, weight * squares, 0.0)
+    return torch.where(mature, squares, 0.0)
 
 
 def relative_energy(logits, target):
@@ -104,8 +108,7 @@ def relative_energy(logits, target):
     Returns
     -------
     energy : Tensor of shape (n,)
-        0 where all logits are the same. The ridge on it does not bound the logits that
-        all classes share, and the divergence cannot be had by raising them all.
+        0 where all logits are the same: the divergence cannot be had by raising all.
     """
     return energy(logits, target) + logits.mean(1)
 
@@ -113,8 +116,7 @@ def relative_energy(logits, target):
 def margin_divergence(energy_neighbour, energy_counterfactual, weight):
     """Divergence that is content with a margin of 1, by weight.
 
-    Departs from Equation 3, which goes on to push without end where the ridge does not
-    stop it.
+    Departs from Equation 3, which pushes without end where the ridge does not stop it.
 
     Parameters
     ----------
@@ -129,11 +131,56 @@ def margin_divergence(energy_neighbour, energy_counterfactual, weight):
     return weight * softplus(MARGIN + energy_neighbour - energy_counterfactual)
 
 
+def log_odds(logits, target):
+    """Log-odds of the target class against all others together.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, n_classes)
+    target : int64 Tensor of shape (n,)
+
+    Returns
+    -------
+    log_odds : Tensor of shape (n,)
+        Above 0 where the target is more probable than not.
+    """
+    others = logits.scatter(1, target[:, None], -math.inf).logsumexp(1)
+    return -energy(logits, target) - others
+
+
+def slope_penalty(squares, fixed):
+    """How far slopes are from a band, and how much of them lies along fixed features.
+
+    Takes the place of the ridge, Equation 4, which bounds the energies and with them
+    how sure the model can be. The band is 1.5 to 4 logits per unit: gentle enough for a
+    search of fixed step not to leap over the boundary, steep enough to get there. Along
+    features that cannot change, no search gets anywhere.
+
+    Parameters
+    ----------
+    squares : Tensor of shape (n, n_features)
+        Squared derivatives of the log-odds, in logits per unit of the model input.
+    fixed : bool Tensor of shape (n_features,)
+        Features that cannot change.
+
+    Returns
+    -------
+    penalty : Tensor of shape (n,)
+        Squared distance of the logarithm of the slope from the band, 0 inside it, plus
+        the share of the squared slope along fixed features.
+    """
+    low, high = map(math.log, SLOPES)
+    square = squares.sum(1).clamp_min(FLAT**2)
+    slope = 0.5 * square.log()
+    outside = (slope - high).clamp_min(0) + (low - slope).clamp_min(0)
+    return outside.square() + squares[:, fixed].sum(1) / square
+
+
 def counterfactual_loss(
     classification,
     adversarial,
     divergence,
-    ridge,
+    regulariser,
     *,
     lambda_div,
     lambda_adv,
@@ -145,9 +192,9 @@ def counterfactual_loss(
     ----------
     classification, adversarial : Tensor of shape ()
         The net's own loss on the batch and on the nascent counterfactuals.
-    divergence, ridge : Tensor of shape (n,)
+    divergence, regulariser : Tensor of shape (n,)
         One value per pair; means run over all pairs of the chunk, immature ones
-        included.
+        included. The regulariser is the ridge or what stands in its place.
     lambda_div, lambda_adv, lambda_reg : float
         Weights.
 
@@ -155,14 +202,16 @@ def counterfactual_loss(
     -------
     terms : LossTerms
     """
-    mean_divergence, mean_ridge = divergence.mean(), ridge.mean()
+    mean_divergence, mean_regulariser = divergence.mean(), regulariser.mean()
     total = (
         classification
         + lambda_div * mean_divergence
         + lambda_adv * adversarial
-        + lambda_reg * mean_ridge
+        + lambda_reg * mean_regulariser
     )
-    return LossTerms(total, classification, mean_divergence, adversarial, mean_ridge)
+    return LossTerms(
+        total, classification, mean_divergence, adversarial, mean_regulariser
+    )
 
 
 def differentiated(

@@ -11,6 +11,7 @@ __all__ = [
     "draw_neighbours",
     "draw_targets",
     "implausible_share",
+    "on_the_way",
     "packed",
     "split",
 ]
@@ -30,6 +31,7 @@ class Pairs(NamedTuple):
     neighbour: Tensor
     target: Tensor
     weight: Tensor
+    share: Tensor
 
 
 def draw_targets(predicted, y, rng):
@@ -52,7 +54,8 @@ def draw_neighbours(target, y, rng):
 
 def draw_near_neighbours(factual, target, X, y, rng):
     """The nearest to each factual (L1) of several drawn rows of its target class."""
-    drawn = torch.stack([draw_neighbours(target, y, rng) for _ in range(N_CANDIDATES)])
+    drawn = draw_neighbours(target.repeat(N_CANDIDATES), y, rng)
+    drawn = drawn.view(N_CANDIDATES, -1)
     distance = torch.stack([(X[i] - factual).abs().flatten(1).sum(1) for i in drawn])
     return drawn.gather(0, distance.argmin(0, keepdim=True)).squeeze(0)
 
@@ -104,6 +107,18 @@ def nearest_distance(x, reference):
 def packed(pairs):
     """Rows of a chunk for one forward pass: nascent, counterfactual, neighbour."""
     return torch.cat([pairs.nascent, pairs.counterfactual, pairs.neighbour])
+
+
+def on_the_way(pairs):
+    """Rows between both ends of a search, and their targets.
+
+    Nascent counterfactuals, and rows on the ways from there, and from the neighbours,
+    to the counterfactuals, each after its share of the way.
+    """
+    share = pairs.share.view(-1, *(1,) * (pairs.nascent.dim() - 1))
+    starts = pairs.nascent, pairs.neighbour
+    between = [torch.lerp(start, pairs.counterfactual, share) for start in starts]
+    return torch.cat([pairs.nascent, *between]), pairs.target.repeat(3)
 
 
 def split(pairs, n_chunks):

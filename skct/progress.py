@@ -5,7 +5,7 @@ from tqdm.auto import tqdm
 
 __all__ = ["FitProgress"]
 
-SHOWN = ("train_loss", "divergence", "adversarial", "ridge", "mature")
+SHOWN = ("train_loss", "divergence", "adversarial", "ridge", "slope", "mature")
 
 
 class FitProgress(Callback):

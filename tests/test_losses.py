@@ -12,9 +12,11 @@ from skct.losses import (
     differentiated,
     divergence,
     energy,
+    log_odds,
     margin_divergence,
     relative_energy,
     ridge,
+    slope_penalty,
 )
 
 LOGITS = torch.tensor([[1.0, -2.0, 0.5], [3.0, 4.0, -1.0]])
@@ -61,9 +63,38 @@ def test_margin_divergence_stops_pushing_where_the_margin_is_kept():
     assert slope[0] < 1e-6 < 0.7 < slope[1] < 0.8 < slope[2] <= 1
 
 
-def test_ridge_counts_pairs_by_weight():
-    weight = torch.tensor([0.5, 0.0])
-    assert ridge(NEIGHBOUR, COUNTERFACTUAL, weight).tolist() == [5.0, 0.0]
+def test_log_odds_are_those_of_the_probability_of_the_target():
+    p = LOGITS.softmax(1).gather(1, TARGET[:, None]).squeeze(1)
+    torch.testing.assert_close(log_odds(LOGITS, TARGET), torch.log(p / (1 - p)))
+
+
+FREE = torch.tensor([False, False])
+
+
+def test_slopes_inside_the_band_cost_nothing():
+    slopes = torch.tensor([1.51, 2.0, 3.99])
+    squares = torch.stack([slopes.square() * 0.3, slopes.square() * 0.7], dim=1)
+    assert slope_penalty(squares, FREE).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_slope_twice_too_steep_costs_as_much_as_one_twice_too_flat():
+    squares = torch.tensor([[0.75**2, 0.0], [0.0, 8.0**2]])
+    expected = [math.log(2) ** 2] * 2
+    assert slope_penalty(squares, FREE).tolist() == pytest.approx(expected)
+
+
+def test_the_share_of_the_slope_along_fixed_features_is_added():
+    squares = torch.tensor([[1.0, 3.0], [4.0, 0.0], [0.0, 4.0]])
+    found = slope_penalty(squares, torch.tensor([True, False]))
+    assert found.tolist() == pytest.approx([0.25, 1.0, 0.0])
+
+
+def test_no_slope_at_all_has_a_finite_penalty_and_gradient():
+    squares = torch.zeros(2, 2, requires_grad=True)
+    penalty = slope_penalty(squares, torch.tensor([True, False]))
+    (gradient,) = torch.autograd.grad(penalty.sum(), squares)
+    assert penalty.isfinite().all()
+    assert gradient.isfinite().all()
 
 
 def test_immature_pairs_weigh_nothing_in_both_terms():
@@ -96,7 +127,7 @@ def test_objective_weighs_its_four_terms_by_hand():
         classification=0.7,
         divergence=-4.5,
         adversarial=0.4,
-        ridge=19.5,
+        regulariser=19.5,
     )
     assert [float(term) for term in terms] == pytest.approx(expected)
 
@@ -106,7 +137,7 @@ def test_means_run_over_all_pairs_immature_ones_included():
         divergence(NEIGHBOUR, COUNTERFACTUAL, FIRST),
         ridge(NEIGHBOUR, COUNTERFACTUAL, FIRST),
     )
-    assert (terms.divergence, terms.ridge) == (-1.0, 5.0)
+    assert (terms.divergence, terms.regulariser) == (-1.0, 5.0)
 
 
 def test_without_weights_the_objective_is_the_classification_loss():
@@ -120,7 +151,7 @@ def test_without_weights_the_objective_is_the_classification_loss():
     [
         ("lambda_div", "divergence"),
         ("lambda_adv", "adversarial"),
-        ("lambda_reg", "ridge"),
+        ("lambda_reg", "regulariser"),
     ],
 )
 def test_each_weight_acts_on_its_own_term(weight, term):

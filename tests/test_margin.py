@@ -1,6 +1,5 @@
 """``objective="margin"``: neighbours, weights, and what training on it does."""
 
-import copy
 import pickle
 
 import numpy as np
@@ -8,9 +7,8 @@ import pytest
 import torch
 from conftest import quick
 from scipy.spatial.distance import cdist
-from sklearn.datasets import load_iris, load_wine, make_circles
+from sklearn.datasets import load_iris, make_circles
 from sklearn.preprocessing import scale
-from torch import nn
 
 from skct import (
     CounterfactualExplainer,
@@ -20,17 +18,8 @@ from skct import (
 )
 from skct.pairs import draw_near_neighbours, draw_neighbours, implausible_share
 
-SETTING = {"objective": "margin", "lambda_reg": 0.05, "epsilon": 0.1}
+SETTING = {"objective": "margin", "generator": ECCCoGenerator(threshold=0.75)}
 PLAIN = {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}
-OPTIMISER = {
-    "lr": 5e-3,
-    "optimizer": torch.optim.AdamW,
-    "optimizer__weight_decay": 0.1,
-}
-
-
-def wine():
-    return load_wine(return_X_y=True)
 
 
 def circles():
@@ -126,58 +115,12 @@ def test_rows_beyond_a_block_have_the_same_share(monkeypatch):
 # --------------------------------------------------------------------------- training
 
 
-def test_one_step_is_the_objective_written_out_by_hand():
-    X = rows(40).numpy()
-    y = (X[:, 0] > 0).astype(np.int64)
-    captured = {}
-
-    class Spy(CounterfactualNet):
-        def make_pairs(self, X, y):
-            captured["module"] = copy.deepcopy(self.module_)
-            captured["pairs"] = super().make_pairs(X, y)
-            return captured["pairs"]
-
-    torch.manual_seed(0)
-    net = Spy(
-        objective="margin",
-        optimizer=torch.optim.SGD,
-        lr=0.1,
-        max_epochs=1,
-        batch_size=-1,
-        n_counterfactuals=1.0,
-        lambda_div=0.7,
-        lambda_adv=0.3,
-        lambda_reg=0.2,
-        generator=ECCCoGenerator(step_size=0.2),
-        random_state=0,
-    ).fit(X, y)
-    module, pairs = captured["module"], captured["pairs"]
-    assert 0 < pairs.weight.mean() < 1
-    loss = nn.functional.cross_entropy
-    total = loss(module(torch.tensor(X)), torch.tensor(y))
-    total = total + 0.3 * loss(module(pairs.nascent), pairs.label)
-    for i in range(40):
-        t = int(pairs.target[i])
-        plus = (module(pairs.neighbour[i : i + 1])[0] * torch.tensor([0.5, -0.5])).sum()
-        minus = (
-            module(pairs.counterfactual[i : i + 1])[0] * torch.tensor([0.5, -0.5])
-        ).sum()
-        plus, minus = (-plus, -minus) if t == 0 else (plus, minus)
-        term = 0.7 * torch.log1p(torch.exp(1 + plus - minus))
-        total = total + pairs.weight[i] * (term + 0.2 * (plus**2 + minus**2)) / 40
-    total.backward()
-    for before, after in zip(
-        module.parameters(), net.module_.parameters(), strict=True
-    ):
-        expected = before.detach() - 0.1 * before.grad
-        torch.testing.assert_close(after.detach(), expected, rtol=1e-4, atol=1e-6)
-
-
 def test_history_says_how_implausible_the_counterfactuals_were():
     X, y = load_iris(return_X_y=True)
     clf = quick(epochs=5, **SETTING).fit(X, y)
     share = clf.history_["implausible"]
     assert share.between(0, 1).all()
+    assert 0 < share.mean() < 1
     assert "implausible" not in quick(epochs=2).fit(X, y).history_
 
 
@@ -208,29 +151,42 @@ def test_constraints_hold_and_answers_are_found():
     assert answer.valid.mean() > 0.95
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("load", "most"), [(wine, 0.96), (circles, 0.6)])
-def test_answers_are_nearer_to_real_rows_at_the_same_accuracy(load, most, seed):
-    X, y = load()
+def trained(seed, **setting):
+    """Classifier of one half of the circles, and the other half."""
+    X, y = circles()
     X = scale(X).astype(np.float32)
-    train, test = np.arange(len(y)) % 2 == 0, np.arange(len(y)) % 2 == 1
+    net = CounterfactualNet(max_epochs=60, batch_size=32, lr=5e-3)
+    clf = CounterfactualTrainingClassifier(
+        net, preprocessor=None, random_state=seed, **setting
+    )
+    return clf.fit(X[::2], y[::2]), X[1::2], y[1::2]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_are_nearer_to_real_rows_at_the_same_accuracy(seed):
     distance, accuracy = {}, {}
     for name, setting in {"margin": SETTING, "plain": PLAIN}.items():
-        clf = CounterfactualTrainingClassifier(
-            CounterfactualNet(max_epochs=60, batch_size=32, **OPTIMISER),
-            preprocessor=None,
-            random_state=seed,
-            **setting,
-        ).fit(X[train], y[train])
+        clf, X, y = trained(seed, **setting)
         wanted = ECCCoGenerator(max_iter=200, threshold=0.95)
-        answer = CounterfactualExplainer(clf, generator=wanted, refine=False).explain(
-            X[test]
-        )
+        explainer = CounterfactualExplainer(clf, generator=wanted, refine=False)
+        answer = explainer.explain(X)
         assert answer.valid.all()
         to_real = [
-            np.sort(np.abs(X[test & (y == k)] - row).sum(1))[:5].mean()
+            np.sort(np.abs(X[y == k] - row).sum(1))[:5].mean()
             for row, k in zip(answer.counterfactual, answer.target, strict=True)
         ]
-        distance[name], accuracy[name] = np.mean(to_real), clf.score(X[test], y[test])
+        distance[name], accuracy[name] = np.mean(to_real), clf.score(X, y)
     assert accuracy["margin"] >= accuracy["plain"] - 0.02
-    assert distance["margin"] < most * distance["plain"]
+    assert distance["margin"] < 0.6 * distance["plain"]
+
+
+def test_slopes_are_gentler_than_those_of_the_plain_network():
+    """On circles the plain net rises by 12 logits per unit, three times the band."""
+    slope = {}
+    for name, setting in {"margin": SETTING, "plain": PLAIN}.items():
+        clf, X, _ = trained(0, **setting)
+        x = torch.tensor(X, requires_grad=True)
+        logits = clf.module_(x)
+        (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), x)
+        slope[name] = gradient.norm(dim=1).quantile(0.9)
+    assert slope["margin"] < 0.7 * slope["plain"]

@@ -115,10 +115,51 @@ def test_burn_in_is_a_share_of_the_epochs():
     assert ["mature" in epoch for epoch in net.history] == [False, False, True, True]
 
 
-def test_the_objective_is_that_of_a_slow_independent_computation():
-    """One full-batch step of plain descent moves the weights along Eq. 2's gradient."""
-    X, y = blobs(40)
+def paper_pair(module, pairs, i):
+    """Divergence and ridge of one pair, Eq. 3 and 4, from rows one by one."""
+    t, ends = pairs.target[i], (pairs.neighbour[i], pairs.counterfactual[i])
+    plus, minus = (-module(row[None])[0, t] for row in ends)
+    return float(pairs.weight[i]) * torch.stack([plus - minus, plus**2 + minus**2])
+
+
+def margin_pair(module, pairs, i):
+    """Divergence and slopes of one pair of ``objective="margin"``."""
+    t, ends = pairs.target[i], (pairs.neighbour[i], pairs.counterfactual[i])
+    plus, minus = (logits.mean() - logits[t] for logits in map(module, ends))
+    divergence = float(pairs.weight[i]) * torch.log1p(torch.exp(1 + plus - minus))
+    start, end, share = pairs.nascent[i], pairs.counterfactual[i], pairs.share[i]
+    way = [start + share * (end - start), ends[0] + share * (end - ends[0])]
+    penalties = [slope_by_jacobian(module, row, t) for row in (start, *way)]
+    return torch.stack([divergence, sum(penalties) / 3])
+
+
+def slope_by_jacobian(module, row, target):
+    """Squared distance of log slope from 1.5 to 4, and the share along `FIXED`."""
+
+    def odds(x):
+        p = module(x).softmax(0)[target]
+        return torch.log(p / (1 - p))
+
+    slope = torch.autograd.functional.jacobian(odds, row, create_graph=True)
+    length = slope.norm().clamp_min(0.075)
+    nearest = length.detach().clamp(1.5, 4.0)
+    return torch.log(length / nearest) ** 2 + (slope[FIXED] / length) ** 2
+
+
+FIXED = 2
+
+
+@pytest.mark.parametrize(
+    ("objective", "pair"), [("paper", paper_pair), ("margin", margin_pair)]
+)
+@pytest.mark.parametrize(("n_classes", "threshold"), [(2, 0.55), (3, 0.34)])
+def test_the_objective_is_that_of_a_slow_independent_computation(
+    objective, pair, n_classes, threshold
+):
+    """One full-batch step of plain descent moves the weights along its gradient."""
+    X, y = blobs(40, n_classes)
     net = make(
+        objective=objective,
         optimizer=torch.optim.SGD,
         lr=0.1,
         max_epochs=1,
@@ -127,7 +168,10 @@ def test_the_objective_is_that_of_a_slow_independent_computation():
         lambda_div=0.7,
         lambda_adv=0.3,
         lambda_reg=0.2,
-        generator=ECCCoGenerator(threshold=0.55, step_size=0.2),
+        generator=ECCCoGenerator(threshold=threshold, step_size=1.0),
+        constraints=Constraints.from_spec(
+            {FIXED: "none"}, feature_names=["a", "b", "c"]
+        ),
     )
     captured = {}
 
@@ -141,16 +185,11 @@ def test_the_objective_is_that_of_a_slow_independent_computation():
     net.fit(X, y)
     module, pairs = captured["module"], captured["pairs"]
     assert 0 < pairs.weight.float().mean() < 1
-    total = nn.functional.cross_entropy(module(torch.tensor(X)), torch.tensor(y))
-    total = total + 0.3 * nn.functional.cross_entropy(
-        module(pairs.nascent), pairs.label
-    )
+    loss = nn.functional.cross_entropy
+    total = loss(module(torch.tensor(X)), torch.tensor(y))
+    total = total + 0.3 * loss(module(pairs.nascent), pairs.label)
     for i in range(40):
-        if pairs.weight[i]:
-            row = slice(i, i + 1)
-            plus = -module(pairs.neighbour[row])[0, pairs.target[i]]
-            minus = -module(pairs.counterfactual[row])[0, pairs.target[i]]
-            total = total + 0.7 * (plus - minus) / 40 + 0.2 * (plus**2 + minus**2) / 40
+        total = total + pair(module, pairs, i) @ torch.tensor([0.7, 0.2]) / 40
     total.backward()
     for before, after in zip(
         module.parameters(), net.module_.parameters(), strict=True

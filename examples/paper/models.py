@@ -10,7 +10,7 @@ PAPER = reference.MODELS
 REVIEWERS = (*reference.GENERATORS, *baselines.MODELS)
 MODELS = (*PAPER, reference.BARE, *REVIEWERS, *margin.MODELS)
 COLUMNS = ("epoch", "dur", "train_loss", "classification", "divergence")
-COLUMNS += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
+COLUMNS += ("adversarial", "ridge", "slope", "mature", "n_iter", "search_seconds")
 
 
 def depends_on_version(model, settings):
@@ -45,8 +45,8 @@ def train(task, settings, model, version, seed, **length):
         return baselines.train(task, settings, model, seed, **length)
     if model in margin.MODELS:
         net, messages = margin.train(task, settings, model, seed, **length)
-        return net.module_, history(net), messages
-    net, messages = reference.train(task, settings, model, version, seed, **length)
+    else:
+        net, messages = reference.train(task, settings, model, version, seed, **length)
     return net.module_, history(net), messages
 
 

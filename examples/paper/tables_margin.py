@@ -8,10 +8,11 @@ GAINS = ("free ip", "free mmd_5.0")
 
 
 def objectives(results):
-    """The paper's objective (CT) and ``objective="margin"``, one setting for all data.
+    """The paper's objective (CT) and ``objective="margin"`` beside each other.
 
-    Reductions in % against BL with the same seed, cost with protected columns;
-    validity without and with protection; accuracy against BL in points.
+    CT is weighed for each data set, CT-margin has one setting for all. Reductions in %
+    against BL with the same seed, cost with protected columns; validity without and
+    with protection; accuracy against BL in points.
     """
     rows = [
         [data, who, *comparison(results, data, who)]
