@@ -96,12 +96,19 @@ def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
 
 
 def nearest_distance(counterfactual, reference, norm, n_neighbours):
-    """Mean distance from the nearest rows of the reference."""
+    """Mean distance from the nearest rows of the reference.
+
+    Distances are taken anew from the rows that were found: those of the search come out
+    of matrix products, whose rounding differs from one processor to the next.
+    """
     metric = {1: "manhattan", 2: "euclidean"}[norm]
     nearest = NearestNeighbors(n_neighbors=n_neighbours, metric=metric).fit(reference)
-    return by_blocks(
-        lambda rows: nearest.kneighbors(rows)[0].mean(1), counterfactual, n_neighbours
-    )
+
+    def judge(rows):
+        found = reference[nearest.kneighbors(rows, return_distance=False)]
+        return np.linalg.norm(rows[:, None] - found, ord=norm, axis=2).mean(1)
+
+    return by_blocks(judge, counterfactual, n_neighbours * reference.shape[1])
 
 
 def by_blocks(judge, rows, width):

@@ -130,7 +130,7 @@ class CounterfactualNet(NeuralNetClassifier):
       cannot change is penalised, too. Both differentiate the gradient, so that the
       module needs second derivatives.
 
-    It is meant for ``lr=3e-3`` and ``generator__threshold=0.75``.
+    It is meant for ``lr=3e-3``, ``epsilon=0.1`` and ``generator__threshold=0.75``.
 
     References
     ----------

@@ -526,7 +526,8 @@ def test_a_step_of_the_net_has_the_gradient_of_the_objective(dtype):
     net.module_.to(dtype)
     target = (y[:9] + 1) % 3
     rows = [X[i : i + 9].to(dtype) for i in (0, 20, 40)]
-    pairs = Pairs(rows[0], y[:9], rows[1], rows[2], target, torch.arange(9) % 2 == 0)
+    mature, share = torch.arange(9) % 2 == 0, torch.zeros(9)
+    pairs = Pairs(rows[0], y[:9], rows[1], rows[2], target, mature, share)
     gradients = []
     for step in ("at once", "by parts"):
         net.module_.zero_grad()

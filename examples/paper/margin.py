@@ -40,6 +40,7 @@ def train(task, settings, model, seed, *, epochs, lr):
         preprocessor=None,
         objective="margin",
         generator=ECCCoGenerator(threshold=0.75),
+        epsilon=0.1,
         mutability=dict.fromkeys(protected, "none"),
         domain=domain(task),
         random_state=seed,
