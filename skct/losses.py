@@ -22,7 +22,7 @@ __all__ = [
 
 MARGIN = 1.0  # of relative energy, in logits
 SLOPES = 1.5, 4.0  # of the log-odds, in logits per unit of the model input
-FLAT = 0.075  # below, a slope says nothing about where to
+FLAT = 0.075  # below, a slope is too small to be told from none
 
 
 class LossTerms(NamedTuple):
