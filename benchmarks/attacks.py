@@ -82,7 +82,9 @@ def main():
     X_train, y_train, X_test, y_test = load()
     rows = []
     for name, params in MODELS.items():
-        clf = CounterfactualTrainingClassifier(random_state=0, **params)
+        clf = CounterfactualTrainingClassifier(
+            objective="paper", random_state=0, **params
+        )
         clf.set_params(net__max_epochs=options.epochs).fit(X_train, y_train)
         X = clf.feature_space_.encode(X_test)[: options.rows]
         y = np.searchsorted(clf.classes_, y_test)[: options.rows]

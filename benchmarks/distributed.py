@@ -31,6 +31,7 @@ def worker(epochs):
     )
     net = DistributedCounterfactualNet(
         max_epochs=1,
+        objective="paper",
         batch_size=1024,
         module__hidden_layer_sizes=(512, 512),
         random_state=0,

@@ -67,6 +67,7 @@ def measure(rows, features, classes, steps, width):
     net = CounterfactualNet(
         module__hidden_layer_sizes=(width,),
         max_epochs=1,
+        objective="paper",
         generator=ECCCoGenerator(max_iter=steps),
         random_state=0,
     )

@@ -105,11 +105,11 @@ class DistributedCounterfactualNet(CounterfactualNet):
         dense = super().one_stack()
         return None if dense is None else SharedForward(dense)
 
-    def squared_slopes(self, x, target):
+    def slopes(self, x, target):
         """Of the own share of the rows, so that they have a graph; and the others'."""
         mine = share(len(x))
         self.sharing_.active = False
-        own = super().squared_slopes(x[mine], target[mine])
+        own = super().slopes(x[mine], target[mine])
         self.sharing_.active = True
         return Gather.apply(own, len(x))
 

@@ -15,14 +15,16 @@ __all__ = [
     "energy",
     "log_odds",
     "margin_divergence",
+    "raised",
     "relative_energy",
     "ridge",
     "slope_penalty",
+    "stall_penalty",
 ]
 
 MARGIN = 1.0  # of relative energy, in logits
-SLOPES = 1.5, 4.0  # of the log-odds, in logits per unit of the model input
-FLAT = 0.075  # below, a slope is too small to be told from none
+LOW = 1.5  # least slope of the log-odds, in logits per unit of the model input
+HIGH = 6.0  # largest slope where there are data; where there are none: LOW
 
 
 class LossTerms(NamedTuple):
@@ -148,32 +150,66 @@ def log_odds(logits, target):
     return -energy(logits, target) - others
 
 
-def slope_penalty(squares, fixed):
+def raised(threshold):
+    """Target probability whose log-odds are by the margin above those of another."""
+    odds = math.exp(MARGIN) * threshold
+    return odds / (1 - threshold + odds)
+
+
+def slope_penalty(gradient, fixed, void):
     """How far slopes are from a band, and how much of them lies along fixed features.
 
     Takes the place of the ridge, Equation 4, which bounds the energies and with them
-    how sure the model can be. The band is 1.5 to 4 logits per unit: gentle enough for a
-    search of fixed step not to leap over the boundary, steep enough to get there. Along
-    features that cannot change, no search gets anywhere.
+    how sure the model can be. The slope is the length of the gradient of the log-odds.
+    At least 1.5 logits per unit, or searches of a fixed step do not arrive; at most 6
+    where data may speak for a steep boundary, and down to 1.5 where there are none, or
+    they leap over it. Along features that cannot change, no search gets anywhere.
 
     Parameters
     ----------
-    squares : Tensor of shape (n, n_features)
-        Squared derivatives of the log-odds, in logits per unit of the model input.
+    gradient : Tensor of shape (n, n_features)
+        Of the log-odds, in logits per unit of the model input.
     fixed : bool Tensor of shape (n_features,)
         Features that cannot change.
+    void : Tensor of shape (n,)
+        How far from data a row is, from 0 to 1.
 
     Returns
     -------
     penalty : Tensor of shape (n,)
-        Squared distance of the logarithm of the slope from the band, 0 inside it, plus
-        the share of the squared slope along fixed features.
+        Squared distance from the band, a share of its lower end below and on a
+        logarithmic scale above; plus the share of the squared slope along fixed
+        features.
     """
-    low, high = map(math.log, SLOPES)
-    square = squares.sum(1).clamp_min(FLAT**2)
-    slope = 0.5 * square.log()
-    outside = (slope - high).clamp_min(0) + (low - slope).clamp_min(0)
-    return outside.square() + squares[:, fixed].sum(1) / square
+    square = gradient.square().sum(1)
+    slope = (square + 1e-12).sqrt()
+    high = HIGH ** (1 - void) * LOW**void
+    outside = (1 - slope / LOW).clamp_min(0) + (slope / high).log().clamp_min(0)
+    share = gradient[:, fixed].square().sum(1) / square.clamp_min(LOW**2)
+    return outside.square() + share
+
+
+def stall_penalty(gradient, direction, short):
+    """How flat it is towards observed rows where a search stopped on flat ground.
+
+    Parameters
+    ----------
+    gradient : Tensor of shape (n, n_features)
+        Of the log-odds at the counterfactuals, in logits per unit of the model input.
+    direction : Tensor of shape (n, n_features)
+        From there to a row of the target class.
+    short : bool Tensor of shape (n,)
+        Whether the search stopped short of the boundary.
+
+    Returns
+    -------
+    penalty : Tensor of shape (n,)
+        Square of what the slope in that direction lacks to 1.5 logits per unit, as a
+        share; times what the slope as a whole lacks. 0 for a search that did arrive.
+    """
+    flat = (1 - gradient.detach().norm(dim=1) / LOW).clamp_min(0)
+    rise = (gradient * direction).sum(1) / direction.norm(dim=1).clamp_min(1e-6)
+    return short * flat * (1 - rise / LOW).clamp_min(0).square()
 
 
 def counterfactual_loss(

@@ -4,6 +4,7 @@ import contextlib
 import math
 import time
 import warnings
+from copy import copy
 from inspect import Parameter, signature
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.utils import data_from_dataset, to_tensor
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import losses
 from ._gradient import DenseForward, dense_layers, is_altered
@@ -43,6 +45,7 @@ from .pairs import (
     on_the_way,
     packed,
     split,
+    void_share,
 )
 
 __all__ = ["CounterfactualNet"]
@@ -50,7 +53,7 @@ __all__ = ["CounterfactualNet"]
 LARGEST_LOGIT = 1e30  # float32 ends at 3.4e38
 LARGEST_LR = 1e38
 N_JUDGED = 4096  # training rows whose logits tell whether weights are sound
-OBJECTIVES = ("paper", "margin")
+OBJECTIVES = ("margin", "paper")
 TERMS = ("classification", "divergence", "adversarial")
 REGULARISERS = {"paper": "ridge", "margin": "slope"}
 
@@ -75,7 +78,7 @@ class CounterfactualNet(NeuralNetClassifier):
     criterion : class, default=torch.nn.CrossEntropyLoss
         ``torch.nn.NLLLoss`` says that the module returns probabilities, as in skorch.
     optimizer : class, default=torch.optim.Adam
-    lr : float, default=1e-3
+    lr : float, default=3e-3
     max_epochs : int, default=100
     train_split : skorch split or None, default=None
         Validation data, as in `skorch.NeuralNetClassifier`.
@@ -83,10 +86,10 @@ class CounterfactualNet(NeuralNetClassifier):
         Slices whole batches; any torch DataLoader works.
     iterator_train__shuffle : bool, default=True
     verbose : int, default=0
-    objective : {"paper", "margin"}, default="paper"
-        "paper": Eq. 2 of [1]_. "margin": it contrasts relative energies up to a margin,
-        only where counterfactuals are implausible, and keeps slopes in a band; see
-        Notes.
+    objective : {"margin", "paper"}, default="margin"
+        "margin": it contrasts relative energies up to a margin, only where
+        counterfactuals are implausible, and keeps slopes in a band; see Notes. "paper":
+        Eq. 2 of [1]_; its settings are ``lr=1e-3, epsilon=0.3``.
     generator : str or BaseGenerator, default="eccco"
         Search of the counterfactuals.
     constraints : Constraints or None, default=None
@@ -98,7 +101,7 @@ class CounterfactualNet(NeuralNetClassifier):
         Share (float in (0, 1]) or number (int >= 1) of training rows per epoch.
     burn_in : float, default=0.0
         Share of `max_epochs` that is trained plainly first.
-    epsilon : float, default=0.3
+    epsilon : float, default=0.1
         Max-norm radius of nascent counterfactuals, in model-input units.
     random_state : int or None, default=None
         Seed of rows, targets and neighbours; None: drawn from torch's global state,
@@ -113,24 +116,25 @@ class CounterfactualNet(NeuralNetClassifier):
     computed in eval mode: energies are those of the model that is used later, and
     batch-norm statistics see observed rows only.
 
-    ``objective="margin"`` departs from the paper in five places, to keep accuracy and
-    validity where the paper's objective costs much of them:
+    ``objective="margin"`` departs from the paper to keep accuracy and validity where
+    the paper's objective costs much of them:
 
     - Energies are relative, E(x, y) = mean(M(x)) - M(x)[y].
     - The divergence is softplus(1 + E(x+, y+) - E(x', y+)), which no longer pushes
       where a margin is kept.
     - Each pair counts, mature or not, by how untypical its counterfactual is for the
       target class: 0 if no farther from it than the median member, 1 if farther than
-      all.
+      all. It does not count while the net takes the neighbour x+ for another class.
     - The neighbour x+ is the nearest to the factual among ten.
+    - Searches go on for one logit beyond the generator's threshold.
     - Instead of the ridge on energies, a penalty keeps the length of the gradient of
-      the log-odds in a band (1.5 to 4 logits per unit of the model input), at nascent
-      counterfactuals and on the ways from there, and from the neighbours, to the
-      counterfactuals; and the share of that gradient (squared) along features that
-      cannot change is penalised, too. Both differentiate the gradient, so that the
-      module needs second derivatives.
-
-    It is meant for ``lr=3e-3``, ``epsilon=0.1`` and ``generator__threshold=0.75``.
+      the log-odds in a band, at nascent counterfactuals, on the ways from there, and
+      from the neighbours, to the counterfactuals, and at these: at least 1.5 logits
+      per unit of the model input, at most 6 where there are data, and down to 1.5
+      where there are none. The share of that gradient (squared) along features that
+      cannot change is penalised, too. Where a search ended on flat ground short of the
+      boundary, 1.5 logits per unit are asked for in the direction of the neighbour.
+      This differentiates the gradient, so that the module needs second derivatives.
 
     References
     ----------
@@ -157,13 +161,13 @@ class CounterfactualNet(NeuralNetClassifier):
         *args,
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
-        lr=1e-3,
+        lr=3e-3,
         max_epochs=100,
         train_split=None,
         iterator_train=BatchLoader,
         iterator_train__shuffle=True,
         verbose=0,
-        objective="paper",
+        objective="margin",
         generator="eccco",
         constraints=None,
         lambda_div=0.5,
@@ -171,7 +175,7 @@ class CounterfactualNet(NeuralNetClassifier):
         lambda_reg=0.25,
         n_counterfactuals=0.3,
         burn_in=0.0,
-        epsilon=0.3,
+        epsilon=0.1,
         random_state=None,
         **kwargs,
     ):
@@ -532,7 +536,8 @@ class CounterfactualNet(NeuralNetClassifier):
         classification = self.get_loss(y_pred, y, X=X, training=True)
         terms = self.objective_terms(classification, counterfactuals, output)
         self.check_finite(terms.total)
-        terms.total.backward()
+        with second_derivatives_asked_for():
+            terms.total.backward()
         return terms, y_pred
 
     def step_at_once(self, X, y, counterfactuals, dense):
@@ -615,17 +620,19 @@ class CounterfactualNet(NeuralNetClassifier):
         target = draw_targets(predicted, y, rng)
         result = self.search_counterfactuals(factual, target)
         neighbour, weight = self.contrast(X, y, factual, result, rng)
-        share = torch.rand(len(target), generator=rng).to(target.device)
+        neighbour = self.constraints_.protect(neighbour, result.counterfactual)
+        share, void = self.ways(X, result, neighbour, rng)
         self.history.record("mature", float(result.mature.float().mean()))
         self.history.record("n_iter", float(result.n_iter.float().mean()))
         return Pairs(
             result.nascent,
             self.adversarial_target(label, predicted),
             result.counterfactual,
-            self.constraints_.protect(neighbour, result.counterfactual),
+            neighbour,
             target,
             weight,
             share,
+            void,
         )
 
     def contrast(self, X, y, factual, result, rng):
@@ -638,14 +645,35 @@ class CounterfactualNet(NeuralNetClassifier):
         self.history.record("implausible", float(weight.mean()))
         return neighbour, weight
 
+    def ways(self, X, result, neighbour, rng):
+        """Where on the ways of the searches slopes are looked at, and how void it is.
+
+        Returns
+        -------
+        share : Tensor of shape (n,)
+        void : Tensor of shape (n, 4)
+            0 for nascent counterfactuals, which are near an observed row.
+        """
+        n = len(neighbour)
+        share = torch.rand(n, generator=rng).to(neighbour.device)
+        void = share.new_zeros(4, n)
+        if self.objective == "margin" and self.lambda_reg:
+            passed = on_the_way(result.nascent, result.counterfactual, neighbour, share)
+            void[1:] = void_share(passed[n:], X, rng).view(3, n)
+        return share, void.T
+
     def search_counterfactuals(self, factual, target):
         """Search one counterfactual per factual with the current weights."""
+        generator = self.generator_
+        if self.objective == "margin":
+            threshold = losses.raised(generator.threshold)
+            generator = copy(generator).set_params(threshold=threshold)
         with evaluation_mode(self.module_):
             return search(
                 self.searched_model(),
                 factual,
                 target,
-                self.generator_,
+                generator,
                 self.constraints_,
                 epsilon=self.epsilon,
             )
@@ -674,17 +702,24 @@ class CounterfactualNet(NeuralNetClassifier):
         """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
         n = len(pairs.target)
         adversarial = self.get_loss(output[:n], pairs.label, training=True)
-        output, paper = self.as_logits(output), self.objective == "paper"
-        energy = losses.energy if paper else losses.relative_energy
-        divergence, regulariser = self.pair_terms(
-            energy(output[2 * n :], pairs.target),
-            energy(output[n : 2 * n], pairs.target),
-            pairs.weight,
-        )
-        if self.lambda_reg and not paper:
-            squares = self.squared_slopes(*on_the_way(pairs)).flatten(1)
-            penalty = losses.slope_penalty(squares, self.constraints_.fixed.flatten())
-            regulariser = regulariser + penalty.mean()
+        ours, theirs = self.as_logits(output[n:]).split(n)
+        if self.objective == "paper":
+            divergence, regulariser = self.pair_terms(
+                losses.energy(theirs, pairs.target),
+                losses.energy(ours, pairs.target),
+                pairs.weight,
+            )
+        else:
+            recognised = losses.log_odds(theirs.detach(), pairs.target) > 0
+            divergence, regulariser = self.pair_terms(
+                losses.relative_energy(theirs, pairs.target),
+                losses.relative_energy(ours, pairs.target),
+                pairs.weight * recognised,
+            )
+            if self.lambda_reg:
+                stuck = losses.log_odds(ours.detach(), pairs.target) < 0
+                penalty = self.slope_terms(pairs, stuck & recognised)
+                regulariser = regulariser + penalty
         return losses.counterfactual_loss(
             classification,
             adversarial,
@@ -695,15 +730,27 @@ class CounterfactualNet(NeuralNetClassifier):
             lambda_reg=self.lambda_reg,
         )
 
-    def squared_slopes(self, x, target):
-        """Squared derivatives of the targets' log-odds at some rows, with a graph."""
+    def slope_terms(self, pairs, short):
+        """Penalties on slopes: mean over the ways, and at searches that fell short."""
+        ends = pairs.counterfactual, pairs.neighbour
+        passed = on_the_way(pairs.nascent, *ends, pairs.share)
+        gradient = self.slopes(passed, pairs.target.repeat(4)).flatten(1)
+        fixed, void = self.constraints_.fixed.flatten(), pairs.void.T.flatten()
+        direction = (pairs.neighbour - pairs.counterfactual).flatten(1)
+        band = losses.slope_penalty(gradient, fixed, void)
+        stall = losses.stall_penalty(gradient[-len(short) :], direction, short)
+        return band.mean() + stall.mean()
+
+    def slopes(self, x, target):
+        """Derivatives of the targets' log-odds at some rows, with a graph."""
         x = x.detach().requires_grad_()
-        with evaluation_mode(self.module_):
+        math_only = sdpa_kernel(SDPBackend.MATH)  # attention that has second ones, too
+        with evaluation_mode(self.module_), math_only:
             odds = losses.log_odds(self.logits(x), target)
         (gradient,) = torch.autograd.grad(
             odds.sum(), x, create_graph=True, materialize_grads=True
         )
-        return gradient.square()
+        return gradient
 
     def adversarial_target(self, y_true, y_predicted):
         """Label of the nascent counterfactuals; meant to be overridden.
@@ -727,8 +774,9 @@ class CounterfactualNet(NeuralNetClassifier):
         ----------
         energy_neighbour, energy_counterfactual : Tensor of shape (n,)
         weight : Tensor of shape (n,)
-            Whether a pair is mature (bool); with ``objective="margin"`` how
-            implausible its counterfactual is, from 0 to 1.
+            With ``objective="margin"`` how implausible its counterfactual is, from 0
+            to 1, and 0 while the neighbour is not recognised; with "paper" whether the
+            pair is mature (bool).
 
         Returns
         -------
@@ -764,6 +812,21 @@ def check_device(net):
     if kind == "cuda" and not torch.cuda.is_available():
         allowed = "'cpu', since torch finds no GPU here"
         raise parameter_error(net, "device", allowed, net.device)
+
+
+@contextlib.contextmanager
+def second_derivatives_asked_for():
+    """Say what to do where the module cannot be differentiated twice."""
+    try:
+        yield
+    except RuntimeError as error:  # torch has no class of its own for this
+        text = str(error).lower()
+        if not any(word in text for word in ("derivative for", "twice", "double back")):
+            raise
+        raise ValueError(
+            f"The module has no second derivatives, which objective='margin' needs: "
+            f"{error}. Set objective='paper', or lambda_reg=0."
+        ) from error
 
 
 def is_overridden(net, name):

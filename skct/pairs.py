@@ -14,6 +14,7 @@ __all__ = [
     "on_the_way",
     "packed",
     "split",
+    "void_share",
 ]
 
 N_CANDIDATES = 10  # rows that the nearest neighbour is chosen from
@@ -32,6 +33,7 @@ class Pairs(NamedTuple):
     target: Tensor
     weight: Tensor
     share: Tensor
+    void: Tensor
 
 
 def draw_targets(predicted, y, rng):
@@ -109,16 +111,21 @@ def packed(pairs):
     return torch.cat([pairs.nascent, pairs.counterfactual, pairs.neighbour])
 
 
-def on_the_way(pairs):
-    """Rows between both ends of a search, and their targets.
+def on_the_way(nascent, counterfactual, neighbour, share):
+    """Rows that searches pass, in four blocks of as many as there are pairs.
 
-    Nascent counterfactuals, and rows on the ways from there, and from the neighbours,
-    to the counterfactuals, each after its share of the way.
+    Nascent counterfactuals, rows on the ways from there, and from the neighbours, to
+    the counterfactuals, each after its share of the way, and the counterfactuals.
     """
-    share = pairs.share.view(-1, *(1,) * (pairs.nascent.dim() - 1))
-    starts = pairs.nascent, pairs.neighbour
-    between = [torch.lerp(start, pairs.counterfactual, share) for start in starts]
-    return torch.cat([pairs.nascent, *between]), pairs.target.repeat(3)
+    share = share.view(-1, *(1,) * (nascent.dim() - 1))
+    between = [torch.lerp(s, counterfactual, share) for s in (nascent, neighbour)]
+    return torch.cat([nascent, *between, counterfactual])
+
+
+def void_share(x, X, rng):
+    """How far rows are from all data, from 0 to 1 as in `implausible_share`."""
+    one_class = torch.zeros(len(x) + len(X), dtype=torch.long, device=x.device)
+    return implausible_share(x, one_class[: len(x)], X, one_class[len(x) :], rng)
 
 
 def split(pairs, n_chunks):

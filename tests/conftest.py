@@ -61,7 +61,6 @@ def applicants():
 def fitted(applicants):
     X, y = applicants
     clf = quick(
-        epochs=30,
         mutability={"age": "none", "married": "none", "education": "increase"},
         domain={"income": (0, None)},
     )

@@ -59,8 +59,8 @@ def test_raw_mixed_table_in_labels_of_the_user_out(applicants, fitted):
 
 def test_history_is_one_row_per_epoch_with_terms_and_seconds(fitted):
     history = fitted.history_
-    assert len(history) == fitted.n_iter_ == 30
-    wanted = {"classification", "divergence", "adversarial", "ridge", "mature"}
+    assert len(history) == fitted.n_iter_ == 15
+    wanted = {"classification", "divergence", "adversarial", "slope", "mature"}
     wanted |= {"n_iter", "search_seconds", "update_seconds", "train_loss"}
     assert wanted <= set(history.columns)
     assert history["mature"].between(0, 1).all()
@@ -430,7 +430,7 @@ def test_missing_label(applicants):
 
 
 def test_counterfactuals_that_do_not_mature_are_warned_about(applicants):
-    clf = quick(epochs=2).set_params(generator__threshold=0.999)
+    clf = quick(epochs=2, objective="paper").set_params(generator__threshold=0.999)
     with pytest.warns(SearchWarning, match=r"0% .*threshold=0.999.*max_iter=30"):
         clf.fit(*applicants)
 

@@ -14,9 +14,11 @@ from skct.losses import (
     energy,
     log_odds,
     margin_divergence,
+    raised,
     relative_energy,
     ridge,
     slope_penalty,
+    stall_penalty,
 )
 
 LOGITS = torch.tensor([[1.0, -2.0, 0.5], [3.0, 4.0, -1.0]])
@@ -68,33 +70,68 @@ def test_log_odds_are_those_of_the_probability_of_the_target():
     torch.testing.assert_close(log_odds(LOGITS, TARGET), torch.log(p / (1 - p)))
 
 
-FREE = torch.tensor([False, False])
+FREE, NO_DATA = torch.tensor([False, False]), torch.ones(2)
+
+
+def along(*slopes):
+    """Gradients of these lengths, in the direction (3, -4)."""
+    return torch.tensor(slopes)[:, None] * torch.tensor([0.6, -0.8])
 
 
 def test_slopes_inside_the_band_cost_nothing():
-    slopes = torch.tensor([1.51, 2.0, 3.99])
-    squares = torch.stack([slopes.square() * 0.3, slopes.square() * 0.7], dim=1)
-    assert slope_penalty(squares, FREE).tolist() == [0.0, 0.0, 0.0]
+    found = slope_penalty(along(1.501, 3.0, 5.99), FREE, torch.zeros(3))
+    assert found.tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_slope_twice_too_steep_costs_as_much_as_one_twice_too_flat():
-    squares = torch.tensor([[0.75**2, 0.0], [0.0, 8.0**2]])
-    expected = [math.log(2) ** 2] * 2
-    assert slope_penalty(squares, FREE).tolist() == pytest.approx(expected)
+def test_slopes_outside_the_band_cost_the_square_of_their_distance():
+    found = slope_penalty(along(0.75, 12.0), FREE, torch.zeros(2))
+    assert found.tolist() == pytest.approx([0.5**2, math.log(2) ** 2], rel=1e-5)
+
+
+def test_the_farther_from_data_the_gentler_slopes_have_to_be():
+    void = torch.linspace(0, 1, 5)
+    found = slope_penalty(along(*[6.0] * 5), FREE, void)
+    expected = (void * math.log(6 / 1.5)) ** 2
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_share_of_the_slope_along_fixed_features_is_added():
-    squares = torch.tensor([[1.0, 3.0], [4.0, 0.0], [0.0, 4.0]])
-    found = slope_penalty(squares, torch.tensor([True, False]))
+    gradient = torch.tensor([[1.0, 3**0.5], [2.0, 0.0], [0.0, 2.0]])
+    found = slope_penalty(gradient, torch.tensor([True, False]), torch.zeros(3))
     assert found.tolist() == pytest.approx([0.25, 1.0, 0.0])
 
 
 def test_no_slope_at_all_has_a_finite_penalty_and_gradient():
-    squares = torch.zeros(2, 2, requires_grad=True)
-    penalty = slope_penalty(squares, torch.tensor([True, False]))
-    (gradient,) = torch.autograd.grad(penalty.sum(), squares)
-    assert penalty.isfinite().all()
-    assert gradient.isfinite().all()
+    gradient = torch.zeros(2, 2, requires_grad=True)
+    penalty = slope_penalty(gradient, torch.tensor([True, False]), NO_DATA)
+    assert penalty.tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+    (pull,) = torch.autograd.grad(penalty.sum(), gradient)
+    assert pull.isfinite().all()
+
+
+def test_where_a_search_got_stuck_slopes_towards_data_are_asked_for():
+    """By hand: stuck (half, wholly, on the way up), and over the boundary."""
+    gradient = torch.tensor([[0.75, 0.0], [0.0, 0.0], [3.0, 0.0], [0.0, 0.0]])
+    direction = torch.tensor([[0.0, 5.0]] * 4)
+    short = torch.tensor([True, True, True, False])
+    found = stall_penalty(gradient, direction, short)
+    assert found.tolist() == [0.5, 1.0, 0.0, 0.0]
+    towards = stall_penalty(gradient[:1], direction[:1].flip(1), short[:1])
+    assert towards.tolist() == [0.5 * 0.5**2]
+
+
+def test_the_pull_of_a_stuck_search_is_in_the_direction_of_data():
+    gradient = torch.tensor([[0.1, 0.0]], requires_grad=True)
+    direction = torch.tensor([[0.0, 2.0]])
+    penalty = stall_penalty(gradient, direction, torch.tensor([True]))
+    (pull,) = torch.autograd.grad(penalty.sum(), gradient)
+    assert pull[0, 0] == 0 > pull[0, 1]
+
+
+def test_a_raised_threshold_is_one_logit_higher():
+    p = torch.tensor([0.01, 0.5, 0.95], dtype=torch.float64)
+    found = torch.tensor([raised(each) for each in p.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(torch.logit(found), torch.logit(p) + 1)
 
 
 def test_immature_pairs_weigh_nothing_in_both_terms():

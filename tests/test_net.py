@@ -126,24 +126,43 @@ def margin_pair(module, pairs, i):
     """Divergence and slopes of one pair of ``objective="margin"``."""
     t, ends = pairs.target[i], (pairs.neighbour[i], pairs.counterfactual[i])
     plus, minus = (logits.mean() - logits[t] for logits in map(module, ends))
-    divergence = float(pairs.weight[i]) * torch.log1p(torch.exp(1 + plus - minus))
+    recognised, arrived = (others_to_one(module, row, t) < 1 for row in ends)
+    weight = float(pairs.weight[i]) * recognised
+    divergence = weight * torch.log1p(torch.exp(1 + plus - minus))
     start, end, share = pairs.nascent[i], pairs.counterfactual[i], pairs.share[i]
     way = [start + share * (end - start), ends[0] + share * (end - ends[0])]
-    penalties = [slope_by_jacobian(module, row, t) for row in (start, *way)]
-    return torch.stack([divergence, sum(penalties) / 3])
+    slopes = [slope_by_jacobian(module, row, t) for row in (start, *way, end)]
+    penalties = [
+        band(slope, void) for slope, void in zip(slopes, pairs.void[i], strict=True)
+    ]
+    flat = (1 - slopes[-1].norm().detach() / 1.5).clamp_min(0)
+    rise = slopes[-1] @ (ends[0] - end) / (ends[0] - end).norm()
+    stall = recognised * ~arrived * flat * (1 - rise / 1.5).clamp_min(0) ** 2
+    return torch.stack([divergence, sum(penalties) / 4 + stall])
+
+
+def others_to_one(module, row, target):
+    """Odds against the target."""
+    p = module(row).softmax(0)[target]
+    return (1 - p) / p
 
 
 def slope_by_jacobian(module, row, target):
-    """Squared distance of log slope from 1.5 to 4, and the share along `FIXED`."""
+    """Gradient of the log-odds at a row."""
 
     def odds(x):
-        p = module(x).softmax(0)[target]
-        return torch.log(p / (1 - p))
+        return -torch.log(others_to_one(module, x, target))
 
-    slope = torch.autograd.functional.jacobian(odds, row, create_graph=True)
-    length = slope.norm().clamp_min(0.075)
-    nearest = length.detach().clamp(1.5, 4.0)
-    return torch.log(length / nearest) ** 2 + (slope[FIXED] / length) ** 2
+    return torch.autograd.functional.jacobian(odds, row, create_graph=True)
+
+
+def band(slope, void):
+    """Squared distance of a slope from its band, and its share along `FIXED`."""
+    length, high = slope.norm(), 6 * (1.5 / 6) ** void
+    outside = (
+        1 - length / 1.5 if length < 1.5 else torch.log(length / high).clamp_min(0)
+    )
+    return outside**2 + (slope[FIXED] / length.clamp_min(1.5)) ** 2
 
 
 FIXED = 2
@@ -276,7 +295,7 @@ def test_the_search_leaves_no_trace_in_dropout_and_batch_norm():
 
 def test_lbfgs_sees_the_same_counterfactuals_in_every_closure():
     X, y = blobs()
-    net = make(optimizer=torch.optim.LBFGS, lr=0.1, batch_size=-1).fit(X, y)
+    net = make(optimizer=torch.optim.LBFGS, lr=1.0, batch_size=-1).fit(X, y)
     assert net.score(X, y) > 0.8
 
 
@@ -406,8 +425,9 @@ def test_the_two_hooks_rebuild_the_reference_code():
 
     X, y = blobs()
     torch.manual_seed(0)
-    net = Reference(random_state=0, max_epochs=2, generator__threshold=0.95).fit(X, y)
-    ours = make(max_epochs=2, batch_size=128, lr=1e-3, generator__threshold=0.95)
+    options = {"objective": "paper", "max_epochs": 2, "generator__threshold": 0.95}
+    net = Reference(random_state=0, **options).fit(X, y)
+    ours = make(batch_size=128, lr=3e-3, **options)
     assert net.history[0]["mature"] < 1
     assert net.history[0]["ridge"] > ours.fit(X, y).history[0]["ridge"]
 
@@ -427,7 +447,9 @@ class Watched(MLP):
 
 def test_one_pass_and_two_passes_train_the_same_net():
     X, y = blobs()
-    nets = [make(module=module).fit(X, y) for module in (MLP, Watched)]
+    nets = [
+        make(module=module, objective="paper").fit(X, y) for module in (MLP, Watched)
+    ]
     assert [net.one_stack() is not None for net in nets] == [True, False]
     for one, two in zip(*(net.module_.parameters() for net in nets), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
@@ -441,7 +463,7 @@ def test_one_pass_and_two_passes_train_the_same_net():
     ],
 )
 def test_another_loss_takes_the_long_way(options):
-    net = make(**options).fit(*blobs())
+    net = make(objective="paper", **options).fit(*blobs())
     assert net.one_stack() is None
 
 
@@ -456,7 +478,8 @@ class Doubled(CounterfactualNet):
 def test_a_net_that_infers_its_own_way_is_asked_batch_by_batch(monkeypatch):
     monkeypatch.setattr(Doubled, "sizes", [], raising=False)
     X, y = blobs(64)
-    net = Doubled(max_epochs=1, batch_size=32, n_counterfactuals=64).fit(X, y)
+    options = {"max_epochs": 1, "batch_size": 32, "n_counterfactuals": 64}
+    net = Doubled(objective="paper", **options).fit(X, y)
     assert net.one_stack() is None
     assert net.searched_model() == net.logits
     assert {32, 96} <= set(Doubled.sizes)

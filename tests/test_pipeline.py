@@ -266,7 +266,7 @@ def test_a_factual_outside_a_given_domain_is_counted(fit, rows):
 @pytest.mark.parametrize("kind", ["plain", "quantile"])
 def test_rows_outside_the_range_of_training_are_explained_without_fit(fit, rows, kind):
     pipe = fit(kind)
-    rich = rows.assign(income=rows["income"] + 1000)
+    rich = rows.assign(income=rows["income"] + 500)
     explainer = CounterfactualExplainer(pipe, mutability={**FIXED, "children": "none"})
     answer = explainer.explain(rich, target="denied")
     assert_raw(answer, rich)

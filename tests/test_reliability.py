@@ -520,14 +520,13 @@ def test_a_step_of_the_net_has_the_gradient_of_the_objective(dtype):
     """`step_at_once` against `step_by_parts`, in both precisions."""
     X = torch.as_tensor(load_iris().data)
     y = torch.arange(150) % 3
-    net = CounterfactualNet(MLP, max_epochs=1, **WEIGHTS).fit(
-        X.numpy().astype("float32"), y.numpy()
-    )
+    net = CounterfactualNet(MLP, max_epochs=1, objective="paper", **WEIGHTS)
+    net.fit(X.numpy().astype("float32"), y.numpy())
     net.module_.to(dtype)
     target = (y[:9] + 1) % 3
     rows = [X[i : i + 9].to(dtype) for i in (0, 20, 40)]
-    mature, share = torch.arange(9) % 2 == 0, torch.zeros(9)
-    pairs = Pairs(rows[0], y[:9], rows[1], rows[2], target, mature, share)
+    mature, none = torch.arange(9) % 2 == 0, torch.zeros(9)
+    pairs = Pairs(rows[0], y[:9], rows[1], rows[2], target, mature, none, none)
     gradients = []
     for step in ("at once", "by parts"):
         net.module_.zero_grad()

@@ -26,7 +26,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skct import GenericGenerator, scoring
+from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, scoring
 from skct.metrics import mmd
 from skct.scoring import NAMES, counterfactual_scorer, get_scorer
 
@@ -96,20 +96,22 @@ def test_names_of_scikit_learn_are_its_own_scores(clf, blobs):
 
 def test_the_burden_compares_groups(fitted, applicants):
     X, y = applicants
+    search = ECCCoGenerator(max_iter=8)  # too few steps for some rows
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answer = fitted.explain(X)
+        answer = CounterfactualExplainer(fitted, generator=search).explain(X)
     cost = pd.Series(answer.cost).where(answer.valid)
-    assert answer.valid.mean() > 0.9
     names = ("neg_burden_gap", "burden_ratio", "neg_cost")
-    got = scores(fitted, X, y, names, group="married")
+    options = {"generator": search}
+    got = scores(fitted, X, y, names, group="married", **options)
     share = answer.valid.mean()
+    assert 0.9 < share < 1
     lost = (-got["neg_cost"] - share * cost.mean()) / (1 - share)  # mean penalty
     means = cost.fillna(lost).groupby(X["married"].to_numpy()).mean()
     ratio = share * means.min() / means.max()
     assert got["burden_ratio"] == pytest.approx(ratio, abs=0.02)
     assert got["neg_burden_gap"] <= 0
-    by_position = scores(fitted, X, y, ("burden_ratio",), group=4)
+    by_position = scores(fitted, X, y, ("burden_ratio",), group=4, **options)
     assert by_position == {"burden_ratio": got["burden_ratio"]}
 
 

@@ -10,7 +10,6 @@ import warnings
 from skct import (
     CounterfactualNet,
     CounterfactualTrainingClassifier,
-    ECCCoGenerator,
 )
 from skct.exceptions import DivergenceWarning
 
@@ -39,7 +38,6 @@ def train(task, settings, model, seed, *, epochs, lr):
         net,
         preprocessor=None,
         objective="margin",
-        generator=ECCCoGenerator(threshold=0.75),
         epsilon=0.1,
         mutability=dict.fromkeys(protected, "none"),
         domain=domain(task),

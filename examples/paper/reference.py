@@ -53,10 +53,13 @@ class ReferenceNet(CounterfactualNet):
         *args,
         version="V2",
         iterator_train__shuffle=False,
+        objective="paper",
+        epsilon=0.3,
         **kwargs,
     ):
         shuffle = {"iterator_train__shuffle": iterator_train__shuffle}
-        super().__init__(module, *args, **shuffle, **kwargs)
+        method = {"objective": objective, "epsilon": epsilon}
+        super().__init__(module, *args, **shuffle, **method, **kwargs)
         self.version = version
 
     def initialize_module(self):
