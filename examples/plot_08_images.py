@@ -77,8 +77,8 @@ runs = pd.DataFrame(
 print(runs.groupby("net", sort=False).agg(["mean", "std"]).round(3).to_string())
 
 # %%
-# Counterfactual training gives up a point of accuracy, and its answers change a little
-# more of the image; in return they lie closer to real digits of the class asked for.
+# With counterfactual training the answers lie closer to real digits of the class asked
+# for, and change a little less of the image, at the same accuracy.
 #
 # Five digits on the left, and what the first network of each kind makes of them.
 

@@ -3,9 +3,9 @@ Robustness: what is left of the accuracy under attack
 =====================================================
 
 A network that recognises digits almost perfectly can be fooled by changing every pixel
-a little. Counterfactual training promises some protection. Which part of the objective
-gives it: the adversarial term on nascent counterfactuals, or the contrast between
-mature counterfactuals and observed rows?
+a little. Counterfactual training promises some protection. Which part of the paper's
+objective gives it: the adversarial term on nascent counterfactuals, or the contrast
+between mature counterfactuals and observed rows?
 """
 
 # %%
@@ -40,6 +40,7 @@ weights = pd.DataFrame(
 def train(name, seed):
     clf = CounterfactualTrainingClassifier(
         preprocessor=None,
+        objective="paper",
         generator=ECCCoGenerator(threshold=0.9),
         epsilon=0.2,
         random_state=seed,

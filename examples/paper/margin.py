@@ -1,4 +1,4 @@
-"""The package's own objective, ``objective="margin"``, with one setting for all data.
+"""The default objective, ``objective="margin"``, with one setting for all data.
 
 As a user would have it: weights start as torch draws them, batches are shuffled, the
 number of counterfactuals is the default, categories are snapped in training. From the
@@ -7,10 +7,7 @@ settings of the paper come batch size, epochs and the domain only.
 
 import warnings
 
-from skct import (
-    CounterfactualNet,
-    CounterfactualTrainingClassifier,
-)
+from skct import CounterfactualNet, CounterfactualTrainingClassifier
 from skct.exceptions import DivergenceWarning
 
 MODELS = ("CT-margin", "CT-margin-constrained")
