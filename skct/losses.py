@@ -153,7 +153,7 @@ def log_odds(logits, target):
 def raised(threshold):
     """Target probability whose log-odds are by the margin above those of another."""
     odds = math.exp(MARGIN) * threshold
-    return odds / (1 - threshold + odds)
+    return min(odds / (1 - threshold + odds), math.nextafter(1, 0))
 
 
 def slope_penalty(gradient, fixed, void):

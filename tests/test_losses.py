@@ -132,6 +132,7 @@ def test_a_raised_threshold_is_one_logit_higher():
     p = torch.tensor([0.01, 0.5, 0.95], dtype=torch.float64)
     found = torch.tensor([raised(each) for each in p.tolist()], dtype=torch.float64)
     torch.testing.assert_close(torch.logit(found), torch.logit(p) + 1)
+    assert raised(math.nextafter(1, 0)) < 1
 
 
 def test_immature_pairs_weigh_nothing_in_both_terms():
