@@ -2,10 +2,9 @@
 
     SKCT_DATA=... python benchmarks/adult_fit.py [--epochs 100]
 
-Each side runs in a process of its own: raw DataFrame in, default settings and
-the paper's objective, against the
-same module, optimiser and batch size in `skorch.NeuralNetClassifier` with torch's own
-DataLoader on the encoded table.
+Each side runs in a process of its own: raw DataFrame in, default settings and the
+paper's objective, against the same module, optimiser and batch size in
+`skorch.NeuralNetClassifier` with torch's own DataLoader on the encoded table.
 """
 
 import argparse

@@ -20,7 +20,14 @@ from skct import (
     ECCCoGenerator,
 )
 from skct.exceptions import SearchWarning
-from skct.pairs import draw_near_neighbours, draw_neighbours, implausible_share
+from skct.losses import raised
+from skct.pairs import (
+    draw_near_neighbours,
+    draw_neighbours,
+    implausible_share,
+    on_the_way,
+    void_share,
+)
 
 PLAIN = {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}
 
@@ -113,6 +120,38 @@ def test_rows_beyond_a_block_have_the_same_share(monkeypatch):
     assert torch.equal(
         whole, implausible_share(x, torch.zeros(50).long(), X, y, generator())
     )
+
+
+# ---------------------------------------------------------------- ways of the searches
+
+
+def test_void_is_where_no_class_has_rows():
+    X = torch.cat([rows(1500), rows(1500, seed=1) + 20])  # two classes far apart
+    fresh = torch.cat([rows(500, seed=2), rows(500, seed=3) + 20])
+    assert void_share(fresh, X, generator()).mean() == pytest.approx(0.25, abs=0.05)
+    assert (void_share(fresh[:500] + 10, X, generator()) == 1).all()
+
+
+def test_ways_lead_from_both_ends_to_the_counterfactual():
+    nascent, counterfactual, neighbour = (rows(2, seed=seed) for seed in range(3))
+    passed = on_the_way(nascent, counterfactual, neighbour, torch.tensor([0.0, 1.0]))
+    first, last = passed[::2], passed[1::2]
+    start, target = nascent[0], neighbour[0]
+    assert torch.equal(first, torch.stack([start, start, target, counterfactual[0]]))
+    assert torch.equal(last, torch.stack([nascent[1], *[counterfactual[1]] * 3]))
+
+
+def test_searches_of_training_go_one_logit_beyond_the_threshold():
+    X, y = load_iris(return_X_y=True)
+    clf = quick().fit(X, y)
+    encoded = torch.as_tensor(clf.feature_space_.encode(X))
+    target = (torch.as_tensor(clf.predict(X)) + 1) % 3
+    found = clf.net_.search_counterfactuals(encoded, target)
+    p = clf.module_(found.counterfactual).softmax(1)
+    reached = p.gather(1, target[:, None]).squeeze(1) >= raised(0.5)
+    assert torch.equal(found.mature, reached)
+    assert reached.any()
+    assert clf.generator_.threshold == 0.5
 
 
 # --------------------------------------------------------------------------- training

@@ -264,10 +264,17 @@ def test_a_factual_outside_a_given_domain_is_counted(fit, rows):
 
 
 @pytest.mark.parametrize("kind", ["plain", "quantile"])
-def test_rows_outside_the_range_of_training_are_explained_without_fit(fit, rows, kind):
+@pytest.mark.parametrize(("more", "steps"), [(500, 200), (1000, 400)])
+def test_rows_outside_the_range_of_training_are_explained_without_fit(
+    fit, rows, kind, more, steps
+):
+    """25 and 50 standard deviations; slopes are gentle, so the way takes its steps."""
     pipe = fit(kind)
-    rich = rows.assign(income=rows["income"] + 500)
-    explainer = CounterfactualExplainer(pipe, mutability={**FIXED, "children": "none"})
+    rich = rows.assign(income=rows["income"] + more)
+    generator = ECCCoGenerator(max_iter=steps)
+    explainer = CounterfactualExplainer(
+        pipe, generator=generator, mutability={**FIXED, "children": "none"}
+    )
     answer = explainer.explain(rich, target="denied")
     assert_raw(answer, rich)
     assert answer.valid.all()
