@@ -1,5 +1,6 @@
 """Logits of a batch, and the gradient that comes back through them to the input."""
 
+import math
 from functools import partial
 
 import torch
@@ -92,6 +93,56 @@ class DenseForward:
             add_gradient(self.modules[i].bias, gradient.sum(0))
             if i:
                 gradient = (gradient @ self.layers[i][0]).mul_(states[i].sign_())
+
+    def slopes(self, x, target):
+        """Gradients of the targets' log-odds at some rows.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, *features)
+        target : int64 Tensor of shape (n,)
+
+        Returns
+        -------
+        slopes : Tensor of shape (n, n_features)
+        passed : tuple
+            For `accumulate_slopes`.
+        """
+        logits, states = self.states(x)
+        masks, behind = (
+            [state.sign() for state in states[1:]],
+            [at_logits(logits, target)],
+        )
+        for (weight, _), mask in zip(self.layers[:0:-1], masks[::-1], strict=True):
+            behind.append((behind[-1] @ weight).mul_(mask))
+        return behind[-1] @ self.layers[0][0], (states, masks, behind[::-1])
+
+    def accumulate_slopes(self, passed, gradient):
+        """Add to ``.grad`` what a function of the slopes brings there.
+
+        Parameters
+        ----------
+        passed : tuple
+            Of `slopes`; used up.
+        gradient : Tensor of shape (n, n_features)
+            Of the function, at the slopes.
+        """
+        states, masks, behind = passed
+        for i, layer in enumerate(self.modules):
+            add_gradient(layer.weight, behind[i].t() @ gradient)
+            gradient = gradient @ self.layers[i][0].t()
+            if i < len(masks):
+                gradient.mul_(masks[i])
+        others = behind[-1].clamp_max(0)  # minus a softmax, which bends with the logits
+        if others.shape[1] > 2:
+            gradient = gradient + (others * gradient).sum(1, keepdim=True)
+            self.accumulate(states, others * gradient)
+
+
+def at_logits(logits, target):
+    """Gradient of the targets' log-odds: 1 there, minus a softmax over the others."""
+    others = logits.scatter(1, target[:, None], -math.inf)
+    return others.softmax(1).neg_().scatter_(1, target[:, None], 1.0)
 
 
 def add_gradient(parameter, gradient):

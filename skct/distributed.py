@@ -136,6 +136,16 @@ class SharedForward:
         """Add to ``.grad`` what comes from the own rows."""
         self.dense.accumulate(states, own_part(gradient))
 
+    def slopes(self, x, target):
+        """Slopes of all rows, and what led to the own ones."""
+        mine = share(len(x))
+        slopes, passed = self.dense.slopes(x[mine], target[mine])
+        return gathered(slopes, len(x)), passed
+
+    def accumulate_slopes(self, passed, gradient):
+        """Add to ``.grad`` what comes from the own slopes."""
+        self.dense.accumulate_slopes(passed, own_part(gradient))
+
 
 class Gather(torch.autograd.Function):
     """Rows of all processes; back goes the gradient of the own ones."""

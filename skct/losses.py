@@ -10,7 +10,6 @@ from torch.nn.functional import softplus
 __all__ = [
     "LossTerms",
     "counterfactual_loss",
-    "differentiated",
     "divergence",
     "energy",
     "log_odds",
@@ -248,50 +247,3 @@ def counterfactual_loss(
     return LossTerms(
         total, classification, mean_divergence, adversarial, mean_regulariser
     )
-
-
-def differentiated(
-    logits, y, label, target, mature, *, lambda_div, lambda_adv, lambda_reg
-):
-    """Eq. 2 with cross-entropy, and its gradient at the logits, written out.
-
-    The same as `counterfactual_loss` on the parts defined above, without a graph of
-    small operations.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n_batch + 3 * n, n_classes)
-        Of the batch, and of nascent counterfactuals, mature ones and neighbours.
-    y : int64 Tensor of shape (n_batch,)
-    label, target : int64 Tensor of shape (n,)
-        Labels of the nascent counterfactuals, target classes of the others.
-    mature : bool Tensor of shape (n,)
-    lambda_div, lambda_adv, lambda_reg : float
-
-    Returns
-    -------
-    terms : LossTerms
-    gradient : Tensor, in the shape of the logits
-    """
-    n, first = len(target), len(y) + len(target)
-    gradient = torch.zeros_like(logits)
-    log_p = logits[:first].log_softmax(1)
-    right = torch.cat([y, label])[:, None]
-    gain = log_p.gather(1, right)
-    slope = torch.exp(log_p, out=gradient[:first])
-    slope.scatter_add_(1, right, torch.full_like(gain, -1.0))
-    slope[: len(y)].div_(len(y))
-    slope[len(y) :].mul_(lambda_adv / n)
-    targets = torch.cat([target, target])[:, None]
-    value = logits[first:].gather(1, targets).squeeze(1)  # minus the energy
-    share = torch.cat([mature, mature]).to(value.dtype).div_(n)
-    sign = share.clone()
-    sign[n:].neg_()
-    shared = share * value
-    by_value = (sign * lambda_div).add_(shared * (2 * lambda_reg))
-    gradient[first:].scatter_(1, targets, by_value[:, None])
-    classification, adversarial = -gain[: len(y)].mean(), -gain[len(y) :].mean()
-    contrast, squares = sign @ value, shared @ value
-    total = classification + lambda_div * contrast
-    total = total + lambda_adv * adversarial + lambda_reg * squares
-    return LossTerms(total, classification, contrast, adversarial, squares), gradient

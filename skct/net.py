@@ -32,6 +32,7 @@ from ._validation import (
     parameter_error,
     wrong,
 )
+from ._written_out import margin_step, paper_step
 from .constraints import Constraints
 from .exceptions import DivergenceWarning
 from .generators import make_generator, seed_generator
@@ -55,6 +56,14 @@ LARGEST_LR = 1e38
 N_JUDGED = 4096  # training rows whose logits tell whether weights are sound
 OBJECTIVES = ("margin", "paper")
 TERMS = ("classification", "divergence", "adversarial")
+BY_PARTS = (
+    "get_loss",
+    "objective_terms",
+    "pair_terms",
+    "slope_terms",
+    "step_by_parts",
+    "_set_training",
+)
 REGULARISERS = {"paper": "ridge", "margin": "slope"}
 
 
@@ -558,19 +567,17 @@ class CounterfactualNet(NeuralNetClassifier):
         if not self.module_.training:
             self._set_training(True)
         X, y = (to_tensor(part, device=self.device) for part in (X, y))
-        output, states = dense.states(torch.cat([X, packed(counterfactuals)]))
-        terms, gradient = losses.differentiated(
-            output,
-            y,
-            counterfactuals.label,
-            counterfactuals.target,
-            counterfactuals.weight,
-            lambda_div=self.lambda_div,
-            lambda_adv=self.lambda_adv,
-            lambda_reg=self.lambda_reg,
-        )
+        weights = {
+            "lambda_div": self.lambda_div,
+            "lambda_adv": self.lambda_adv,
+            "lambda_reg": self.lambda_reg,
+        }
+        if self.objective == "paper":
+            terms, output = paper_step(dense, X, y, counterfactuals, **weights)
+        else:
+            fixed = self.constraints_.fixed.flatten()
+            terms, output = margin_step(dense, X, y, counterfactuals, fixed, **weights)
         self.check_finite(terms.total)
-        dense.accumulate(states, gradient)
         return terms, output[: len(X)]
 
     def get_loss(self, y_pred, y_true, *args, **kwargs):
@@ -589,11 +596,9 @@ class CounterfactualNet(NeuralNetClassifier):
         That is, where the module is dense layers and ReLU, which know no mode, and
         neither the loss nor the objective is another than it is here; else None.
         """
-        mine = "get_loss", "objective_terms", "pair_terms", "step_by_parts"
         plain = (
-            self.objective == "paper"
-            and not self.infers_its_own_way
-            and not any(is_overridden(self, name) for name in (*mine, "_set_training"))
+            not self.infers_its_own_way
+            and not any(is_overridden(self, name) for name in BY_PARTS)
             and is_plain_cross_entropy(self.criterion_)
         )
         layers = dense_layers(self.module_) if plain else None

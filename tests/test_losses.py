@@ -4,12 +4,10 @@ import math
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 
 from skct.losses import (
     LossTerms,
     counterfactual_loss,
-    differentiated,
     divergence,
     energy,
     log_odds,
@@ -228,36 +226,3 @@ def test_fixed_point_of_divergence_and_ridge():
     total = objective(divergence(*energies, mature), ridge(*energies, mature)).total
     for gradient in torch.autograd.grad(total, energies):
         assert gradient.item() == pytest.approx(0, abs=1e-7)
-
-
-# ------------------------------------------------------------- the gradient, by hand
-
-
-@pytest.mark.parametrize("n_classes", [2, 5])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_differentiated_is_the_objective_and_its_gradient(n_classes, dtype):
-    rng = torch.Generator().manual_seed(0)
-    n_batch, n = 13, 7
-    logits = 3 * torch.randn(n_batch + 3 * n, n_classes, generator=rng, dtype=dtype)
-    y = torch.randint(n_classes, (n_batch,), generator=rng)
-    label, target = (torch.randint(n_classes, (n,), generator=rng) for _ in range(2))
-    mature = torch.rand(n, generator=rng) < 0.6
-    weights = {"lambda_div": 0.5, "lambda_adv": 0.3, "lambda_reg": 0.2}
-
-    logits.requires_grad_()
-    batch, nascent, ours, theirs = logits.split([n_batch, n, n, n])
-    energies = energy(theirs, target), energy(ours, target)
-    expected = counterfactual_loss(
-        cross_entropy(batch, y),
-        cross_entropy(nascent, label),
-        divergence(*energies, mature),
-        ridge(*energies, mature),
-        **weights,
-    )
-    (slope,) = torch.autograd.grad(expected.total, logits)
-    terms, gradient = differentiated(
-        logits.detach(), y, label, target, mature, **weights
-    )
-    close = {"rtol": 1e-5, "atol": 1e-6}
-    torch.testing.assert_close(torch.stack(terms), torch.stack(expected), **close)
-    torch.testing.assert_close(gradient, slope, **close)

@@ -25,6 +25,7 @@ from skct.pairs import (
     draw_near_neighbours,
     draw_neighbours,
     implausible_share,
+    nearest_distance,
     on_the_way,
     void_share,
 )
@@ -94,6 +95,17 @@ def test_implausible_share_against_scipy():
         rank = (usual[None, :] < mine[:, None]).mean(1)
         expected = np.clip(2 * rank - 1, 0, None)
         np.testing.assert_allclose(found[target == k], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_binary", [0, 2, 4])
+def test_distances_from_columns_of_zeros_and_ones_against_scipy(n_binary):
+    """Also of rows whose values lie in between, or outside."""
+    reference, x = rows(30, 4), 2 * rows(40, 4, seed=1)
+    reference[:, :n_binary] = (reference[:, :n_binary] > 0).float()
+    found = nearest_distance(x, reference)
+    nearest = np.sort(cdist(x, reference, "cityblock"), 1)[:, :3].mean(1)
+    np.testing.assert_allclose(found, nearest, rtol=1e-5)
+    assert torch.equal(nearest_distance(reference, reference[:1])[:1], torch.zeros(1))
 
 
 def test_members_have_the_share_of_a_uniform_rank_and_far_rows_count_in_full():

@@ -445,10 +445,11 @@ class Watched(MLP):
         self[0].register_forward_hook(lambda *args: None)
 
 
-def test_one_pass_and_two_passes_train_the_same_net():
+@pytest.mark.parametrize("objective", ["margin", "paper"])
+def test_one_pass_and_two_passes_train_the_same_net(objective):
     X, y = blobs()
     nets = [
-        make(module=module, objective="paper").fit(X, y) for module in (MLP, Watched)
+        make(module=module, objective=objective).fit(X, y) for module in (MLP, Watched)
     ]
     assert [net.one_stack() is not None for net in nets] == [True, False]
     for one, two in zip(*(net.module_.parameters() for net in nets), strict=True):

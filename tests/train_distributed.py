@@ -58,7 +58,7 @@ CASES = {
     "any module": {"module": Smooth},
     "weighted classes": {"criterion__weight": torch.tensor([1.0, 3.0, 0.5])},
     "burn-in": {"burn_in": 0.5},
-    "margin": {"objective": "margin"},
+    "objective of the paper": {"objective": "paper"},
     "penalty": {"mixin": Penalised, "module": Smooth},
 }
 
