@@ -13,8 +13,13 @@ from skct.exceptions import DivergenceWarning
 MODELS = ("CT-margin", "CT-margin-constrained")
 
 
-def train(task, settings, model, seed, *, epochs, lr):
+def train(task, settings, model, seed, *, epochs, lr, **changes):
     """Train one model on one data set, at three times the learning rate.
+
+    Parameters
+    ----------
+    **changes
+        Parameters of the classifier that are to differ.
 
     Returns
     -------
@@ -33,9 +38,7 @@ def train(task, settings, model, seed, *, epochs, lr):
     )
     clf = CounterfactualTrainingClassifier(
         net,
-        preprocessor=None,
-        objective="margin",
-        epsilon=0.1,
+        **{"preprocessor": None, "objective": "margin", "epsilon": 0.1} | changes,
         mutability=dict.fromkeys(protected, "none"),
         domain=domain(task),
         random_state=seed,
