@@ -1,4 +1,4 @@
-"""Logits of a batch, and the gradient that comes back through them to the input."""
+"""Logits of a batch, and gradients through them, of first and of second order."""
 
 import math
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import nn
 
-__all__ = ["DenseForward", "dense_layers", "forward_of", "is_altered"]
+__all__ = ["DenseForward", "dense_layers", "forward_of", "is_altered", "is_autocast"]
 
 
 def forward_of(model):
@@ -50,11 +50,21 @@ def through_autograd(model, x):
 
 
 class DenseForward:
-    """Logits and pull-back of dense layers with ReLU between them."""
+    """Logits of dense layers with ReLU between them, and derivatives written out.
+
+    A unit is at work or it is not, so that the slope at the input is a product of
+    matrices, and what depends on slopes has simple derivatives, too.
+    """
 
     def __init__(self, layers):
         self.modules = layers
-        self.layers = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        self.renew()
+
+    def renew(self):
+        """Look where the weights are: they may be replaced instead of changed."""
+        self.layers = [
+            (layer.weight.detach(), layer.bias.detach()) for layer in self.modules
+        ]
 
     def __call__(self, x):
         """Logits of shape (n, n_classes), and the function that pulls back."""
@@ -109,10 +119,8 @@ class DenseForward:
             For `accumulate_slopes`.
         """
         logits, states = self.states(x)
-        masks, behind = (
-            [state.sign() for state in states[1:]],
-            [at_logits(logits, target)],
-        )
+        masks = [state.sign() for state in states[1:]]
+        behind = [log_odds_gradient(logits, target)]
         for (weight, _), mask in zip(self.layers[:0:-1], masks[::-1], strict=True):
             behind.append((behind[-1] @ weight).mul_(mask))
         return behind[-1] @ self.layers[0][0], (states, masks, behind[::-1])
@@ -139,7 +147,7 @@ class DenseForward:
             self.accumulate(states, others * gradient)
 
 
-def at_logits(logits, target):
+def log_odds_gradient(logits, target):
     """Gradient of the targets' log-odds: 1 there, minus a softmax over the others."""
     others = logits.scatter(1, target[:, None], -math.inf)
     return others.softmax(1).neg_().scatter_(1, target[:, None], 1.0)
@@ -169,9 +177,15 @@ def dense_layers(model):
         and all(type(m) is nn.ReLU for m in between)
         and not any(is_altered(m) for m in model.modules())
         and not nn.modules.module._has_any_global_hook()
-        and not torch.is_autocast_enabled(linear[0].weight.device.type)
+        and not is_autocast(model)
     )
     return linear if plain else None
+
+
+def is_autocast(model):
+    """Whether torch chooses other precisions for a module's layers at the moment."""
+    kinds = {parameter.device.type for parameter in model.parameters()}
+    return any(torch.is_autocast_enabled(kind) for kind in kinds)
 
 
 def is_untouched(kind):

@@ -73,7 +73,8 @@ def slope_step(dense, pairs, short, fixed, lambda_reg):
     band, gradient = slope_penalty_and_gradient(slopes, fixed, pairs.void.T.flatten())
     direction = (pairs.neighbour - pairs.counterfactual).flatten(1)
     stall, pull = stall_penalty_and_gradient(slopes[-n:], direction, short)
-    gradient.div_(4)[-n:] += pull
+    gradient /= 4  # blocks of n rows, whose mean it is
+    gradient[-n:] += pull
     dense.accumulate_slopes(passed, gradient.mul_(lambda_reg / n))
     return band.mean() + stall.mean()
 
@@ -154,12 +155,13 @@ def margin_terms(logits, y, label, target, weight, *, lambda_div, lambda_adv):
         logits[:first], y, label, lambda_adv, gradient[:first]
     )
     targets = torch.cat([target, target])[:, None]
-    energies = logits[-2 * n :].mean(1) - logits[-2 * n :].gather(1, targets).squeeze(1)
+    value = logits[first:].gather(1, targets).squeeze(1)
+    energies = logits[first:].mean(1) - value
     lack = MARGIN + energies[n:] - energies[:n]
     contrast = weight @ softplus(lack) / n
     pull = (weight * lack.sigmoid_()).mul_(lambda_div / n)
     pull = torch.cat([-pull, pull])[:, None]
-    gradient[-2 * n :].copy_(pull / logits.shape[1]).scatter_add_(1, targets, -pull)
+    gradient[first:].copy_(pull / logits.shape[1]).scatter_add_(1, targets, -pull)
     total = classification + lambda_div * contrast + lambda_adv * adversarial
     nothing = torch.zeros_like(total)
     return LossTerms(total, classification, contrast, adversarial, nothing), gradient
@@ -179,7 +181,7 @@ def slope_penalty_and_gradient(slopes, fixed, void):
     along = slopes * fixed
     scale = square.clamp_min(LOW**2)
     share = along.square().sum(1) / scale
-    factor -= torch.where(square > LOW**2, 2 * share / scale, 0.0)
+    factor -= torch.where(square >= LOW**2, 2 * share / scale, 0.0)
     gradient = slopes * factor[:, None]
     return penalty + share, gradient.addcdiv_(along, scale[:, None], value=2)
 

@@ -127,6 +127,10 @@ class SharedForward:
     def __init__(self, dense):
         self.dense = dense
 
+    def renew(self):
+        """Look where the weights are."""
+        self.dense.renew()
+
     def states(self, x):
         """Logits of all rows, and what enters each layer for the own ones."""
         logits, states = self.dense.states(x[share(len(x))])

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import losses
-from ._gradient import DenseForward, dense_layers, is_altered
+from ._gradient import DenseForward, dense_layers, is_altered, is_autocast
 from ._inference import (
     LogProbability,
     check_single_precision,
@@ -56,11 +56,13 @@ LARGEST_LR = 1e38
 N_JUDGED = 4096  # training rows whose logits tell whether weights are sound
 OBJECTIVES = ("margin", "paper")
 TERMS = ("classification", "divergence", "adversarial")
-BY_PARTS = (
+BY_PARTS = (  # methods whose work `step_at_once` does in another way
+    "backward",
     "get_loss",
     "objective_terms",
     "pair_terms",
     "slope_terms",
+    "slopes",
     "step_by_parts",
     "_set_training",
 )
@@ -434,6 +436,7 @@ class CounterfactualNet(NeuralNetClassifier):
             return super().fit_loop(X, y, epochs, **fit_params)
         except LossNotFinite:
             self.module_.load_state_dict(self.last_good_)
+            self.module_.zero_grad()
             self._initialize_optimizer()
             if self.history:
                 self.history.pop()
@@ -529,7 +532,7 @@ class CounterfactualNet(NeuralNetClassifier):
             step = super().train_step_single(batch, **fit_params)
             self.check_finite(step["loss"])
             return step
-        if dense is not None and not fit_params:
+        if dense is not None and not fit_params and not is_autocast(self.module_):
             terms, y_pred = self.step_at_once(*batch, counterfactuals, dense)
         else:
             terms, y_pred = self.step_by_parts(*batch, counterfactuals, **fit_params)
@@ -566,6 +569,7 @@ class CounterfactualNet(NeuralNetClassifier):
         """All rows in one pass, and the gradients written out."""
         if not self.module_.training:
             self._set_training(True)
+        dense.renew()
         X, y = (to_tensor(part, device=self.device) for part in (X, y))
         weights = {
             "lambda_div": self.lambda_div,
@@ -666,7 +670,7 @@ class CounterfactualNet(NeuralNetClassifier):
     def ways(self, X, result, neighbour, rng):
         """Shares of the ways at which slopes are looked at, and how far from data."""
         n = len(neighbour)
-        share = torch.rand(n, generator=rng).to(neighbour.device)
+        share = torch.rand(n, generator=rng).to(neighbour)
         void = share.new_zeros(4, n)  # nascent ones are near an observed row
         if self.objective == "margin" and self.lambda_reg:
             passed = on_the_way(result.nascent, result.counterfactual, neighbour, share)
@@ -826,8 +830,10 @@ def check_device(net):
 
 
 def is_overridden(net, name):
-    """Whether a subclass has a method of its own."""
-    return getattr(type(net), name) is not getattr(CounterfactualNet, name)
+    """Whether a subclass that is not of this package has a method of its own."""
+    method = getattr(type(net), name)
+    ours = getattr(method, "__module__", "").startswith("skct.")
+    return not ours and method is not getattr(CounterfactualNet, name)
 
 
 def is_plain_cross_entropy(criterion):

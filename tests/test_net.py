@@ -19,8 +19,10 @@ from skct import (
     GenericGenerator,
 )
 from skct._loader import BatchLoader
+from skct.distributed import DistributedCounterfactualNet
 from skct.exceptions import DivergenceWarning
 from skct.losses import energy
+from skct.net import BY_PARTS
 from skct.pairs import draw_neighbours, draw_targets, split
 
 
@@ -372,6 +374,14 @@ def test_a_diverging_loss_stops_and_keeps_the_last_good_weights():
     assert same(weights(net), weights(good))
 
 
+@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.filterwarnings("ignore::skct.exceptions.DivergenceWarning")
+def test_no_gradient_is_left_of_a_step_that_diverged(objective):
+    net = make(lr=1e30, optimizer=torch.optim.SGD, objective=objective).fit(*blobs())
+    assert net.one_stack() is not None
+    assert [p.grad for p in net.module_.parameters()] == [None] * 4
+
+
 def test_exploding_energies_never_leave_a_net_that_is_not_finite():
     X, y = blobs()
     net = make(optimizer=torch.optim.SGD, lr=1e4, lambda_div=100.0, lambda_reg=0.0)
@@ -466,6 +476,65 @@ def test_one_pass_and_two_passes_train_the_same_net(objective):
 def test_another_loss_takes_the_long_way(options):
     net = make(objective="paper", **options).fit(*blobs())
     assert net.one_stack() is None
+
+
+@pytest.mark.parametrize("name", BY_PARTS)
+@pytest.mark.parametrize("base", [CounterfactualNet, DistributedCounterfactualNet])
+def test_a_subclass_that_does_a_part_itself_takes_the_long_way(base, name):
+    def own(self, *args, **params):
+        return getattr(base, name)(self, *args, **params)
+
+    kinds = base, type("Own", (base,), {name: own})
+    net, other = (kind(MLP(3, 2)).initialize() for kind in kinds)
+    assert CounterfactualNet.one_stack(net) is not None
+    assert CounterfactualNet.one_stack(other) is None
+
+
+@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("module", [MLP, Watched])
+def test_a_module_may_be_of_double_precision(module, objective):
+    X, y = blobs()
+    net = make(module=module(3, 2).double(), objective=objective)
+    net.fit(X.astype(np.float64), y)
+    assert {p.dtype for p in net.module_.parameters()} == {torch.float64}
+    assert np.isfinite(net.history[-1]["train_loss"])
+
+
+class Replacing(torch.optim.Optimizer):
+    """Gradient descent that gives each parameter new storage."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def step(self, closure):
+        loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data = p.data - group["lr"] * p.grad
+        return loss
+
+
+@pytest.mark.parametrize("objective", ["margin", "paper"])
+def test_weights_may_be_replaced_instead_of_changed(objective):
+    X, y = blobs()
+    setting = {"optimizer": Replacing, "lr": 0.1, "objective": objective}
+    nets = [make(module=module, **setting).fit(X, y) for module in (MLP, Watched)]
+    for one, two in zip(*(net.module_.parameters() for net in nets), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+class Rounding(CounterfactualNet):
+    """A net whose steps are in low precision."""
+
+    def train_step_single(self, batch, **params):
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().train_step_single(batch, **params)
+
+
+@pytest.mark.parametrize("objective", ["margin", "paper"])
+def test_steps_in_low_precision_take_the_long_way(objective):
+    net = Rounding(max_epochs=1, objective=objective).fit(*blobs())
+    assert np.isfinite(net.history[-1]["train_loss"])
 
 
 class Doubled(CounterfactualNet):

@@ -518,14 +518,16 @@ def test_written_out_gradients_pass_gradcheck():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("objective", ["margin", "paper"])
 @pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("lambda_reg", [0.0, 0.1])
 def test_a_step_of_the_net_has_the_gradient_of_the_objective(
-    dtype, objective, n_classes
+    dtype, objective, n_classes, lambda_reg
 ):
     """`step_at_once` against `step_by_parts`, in both precisions."""
     X = torch.as_tensor(load_iris().data)
     y = torch.arange(150) % n_classes
     fixed = Constraints.from_spec({1: "none"}, {}, feature_names=range(4))
-    net = CounterfactualNet(MLP, max_epochs=3, objective=objective, **WEIGHTS)
+    weights = {**WEIGHTS, "lambda_reg": lambda_reg}
+    net = CounterfactualNet(MLP, max_epochs=3, objective=objective, **weights)
     net.set_params(module__hidden_layer_sizes=(16, 8), constraints=fixed)
     net.fit(X.numpy().astype("float32"), y.numpy())
     net.module_.to(dtype)
@@ -535,16 +537,18 @@ def test_a_step_of_the_net_has_the_gradient_of_the_objective(
     weight = share > 0.5 if objective == "paper" else share
     void = share[:, None].expand(9, 4)
     pairs = Pairs(rows[0], y[:9], rows[1], rows[2], target, weight, share, void)
-    gradients = []
+    gradients, values = [], []
     for step in ("at once", "by parts"):
         net.module_.zero_grad()
         batch = X[60:90].to(dtype), y[60:90]
         if step == "at once":
-            net.step_at_once(*batch, pairs, net.one_stack())
+            terms, _ = net.step_at_once(*batch, pairs, net.one_stack())
         else:
-            net.step_by_parts(*batch, pairs)
+            terms, _ = net.step_by_parts(*batch, pairs)
+        values.append(torch.stack(terms).detach())
         gradients.append([p.grad.clone() for p in net.module_.parameters()])
     rtol = 1e-4 if dtype == torch.float32 else 1e-11
+    torch.testing.assert_close(*values, rtol=rtol, atol=rtol)
     atol = rtol * max(float(gradient.abs().max()) for gradient in gradients[1])
     for mine, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=rtol, atol=atol)
