@@ -103,7 +103,7 @@ html_show_sourcelink = False
 toc_object_entries_show_parents = "hide"
 # Pages without neighbours need no navigation among them.
 ALONE = ["index", "getting_started", "faq", "comparison", "changelog"]
-ALONE += ["paper", "performance", "reliability", "generators"]
+ALONE += ["paper", "ablations", "performance", "reliability", "generators"]
 html_sidebars = {name: [] for name in ALONE}
 html_theme_options = {
     "logo": {"text": "skct"},
