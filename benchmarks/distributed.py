@@ -1,6 +1,6 @@
 """Time of an epoch of counterfactual training on one and on two processes.
 
-    python benchmarks/distributed.py [--epochs 3]
+    python benchmarks/distributed.py [--epochs 3] [--objective paper]
 
 Each process has one thread. CPU seconds are those of the busiest process: what an epoch
 would take if every process had a core of its own and messages took no time.
@@ -22,7 +22,7 @@ from sklearn.datasets import make_classification
 from skct.distributed import DistributedCounterfactualNet
 
 
-def worker(epochs):
+def worker(epochs, objective):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     dist.init_process_group("gloo")
@@ -31,7 +31,7 @@ def worker(epochs):
     )
     net = DistributedCounterfactualNet(
         max_epochs=1,
-        objective="paper",
+        objective=objective,
         batch_size=1024,
         module__hidden_layer_sizes=(512, 512),
         random_state=0,
@@ -58,15 +58,16 @@ def worker(epochs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--objective", choices=["margin", "paper"], default="margin")
     options = parser.parse_args()
     if "RANK" in os.environ:
-        worker(options.epochs)
+        worker(options.epochs, options.objective)
         return
     table = {}
     for n in (1, 2):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += ["--nproc_per_node", str(n), __file__]
-        command += ["--epochs", str(options.epochs)]
+        command += ["--epochs", str(options.epochs), "--objective", options.objective]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             command, stdout=subprocess.PIPE, check=True, env=environment
