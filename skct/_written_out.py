@@ -103,9 +103,8 @@ def paper_terms(
     gradient : Tensor, in the shape of the logits
     """
     n, first = len(target), len(y) + len(target)
-    gradient = torch.zeros_like(logits)
-    classification, adversarial = cross_entropies(
-        logits[:first], y, label, lambda_adv, gradient[:first]
+    classification, adversarial, gradient = cross_entropies(
+        logits, y, label, lambda_adv
     )
     targets = torch.cat([target, target])[:, None]
     value = logits[first:].gather(1, targets).squeeze(1)  # minus the energy
@@ -121,16 +120,17 @@ def paper_terms(
     return LossTerms(total, classification, contrast, adversarial, squares), gradient
 
 
-def cross_entropies(logits, y, label, lambda_adv, gradient):
-    """Mean losses of batch and nascent counterfactuals; writes their gradient."""
-    log_p = logits.log_softmax(1)
+def cross_entropies(logits, y, label, lambda_adv):
+    """Mean losses of batch and nascent counterfactuals, and their gradient at all."""
     right = torch.cat([y, label])[:, None]
+    gradient = torch.zeros_like(logits)
+    log_p = logits[: len(right)].log_softmax(1)
     gain = log_p.gather(1, right)
-    torch.exp(log_p, out=gradient)
-    gradient.scatter_add_(1, right, torch.full_like(gain, -1.0))
-    gradient[: len(y)].div_(len(y))
-    gradient[len(y) :].mul_(lambda_adv / len(label))
-    return -gain[: len(y)].mean(), -gain[len(y) :].mean()
+    slope = torch.exp(log_p, out=gradient[: len(right)])
+    slope.scatter_add_(1, right, torch.full_like(gain, -1.0))
+    slope[: len(y)].div_(len(y))
+    slope[len(y) :].mul_(lambda_adv / len(label))
+    return -gain[: len(y)].mean(), -gain[len(y) :].mean(), gradient
 
 
 def margin_terms(logits, y, label, target, weight, *, lambda_div, lambda_adv):
@@ -150,9 +150,8 @@ def margin_terms(logits, y, label, target, weight, *, lambda_div, lambda_adv):
     gradient : Tensor, in the shape of the logits
     """
     n, first = len(target), len(y) + len(target)
-    gradient = torch.zeros_like(logits)
-    classification, adversarial = cross_entropies(
-        logits[:first], y, label, lambda_adv, gradient[:first]
+    classification, adversarial, gradient = cross_entropies(
+        logits, y, label, lambda_adv
     )
     targets = torch.cat([target, target])[:, None]
     value = logits[first:].gather(1, targets).squeeze(1)

@@ -409,7 +409,13 @@ class CounterfactualNet(NeuralNetClassifier):
     @property
     def is_plain(self):
         """Whether all weights are zero, so that no counterfactual is needed."""
-        return not (self.lambda_div or self.lambda_adv or self.lambda_reg)
+        return not any(self.lambdas.values())
+
+    @property
+    def lambdas(self):
+        """Weights of the terms of the objective by name."""
+        names = "lambda_div", "lambda_adv", "lambda_reg"
+        return {name: getattr(self, name) for name in names}
 
     def logits(self, x):
         """Logits of a batch, whatever the criterion makes of them."""
@@ -571,16 +577,17 @@ class CounterfactualNet(NeuralNetClassifier):
             self._set_training(True)
         dense.renew()
         X, y = (to_tensor(part, device=self.device) for part in (X, y))
-        weights = {
-            "lambda_div": self.lambda_div,
-            "lambda_adv": self.lambda_adv,
-            "lambda_reg": self.lambda_reg,
-        }
         if self.objective == "paper":
-            terms, output = paper_step(dense, X, y, counterfactuals, **weights)
+            terms, output = paper_step(dense, X, y, counterfactuals, **self.lambdas)
         else:
-            fixed = self.constraints_.fixed.flatten()
-            terms, output = margin_step(dense, X, y, counterfactuals, fixed, **weights)
+            terms, output = margin_step(
+                dense,
+                X,
+                y,
+                counterfactuals,
+                self.constraints_.fixed.flatten(),
+                **self.lambdas,
+            )
         self.check_finite(terms.total)
         return terms, output[: len(X)]
 
@@ -740,9 +747,7 @@ class CounterfactualNet(NeuralNetClassifier):
             adversarial,
             divergence,
             regulariser,
-            lambda_div=self.lambda_div,
-            lambda_adv=self.lambda_adv,
-            lambda_reg=self.lambda_reg,
+            **self.lambdas,
         )
 
     def slope_terms(self, pairs, short):

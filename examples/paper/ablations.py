@@ -12,6 +12,7 @@ import argparse
 import json
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -48,7 +49,7 @@ class Change(NamedTuple):
 
     where: str = ""
     what: Any = None
-    params: dict = {}  # noqa: RUF012
+    params: Any = MappingProxyType({})
     lr: float = 3e-3
 
 
