@@ -22,7 +22,8 @@ from art.attacks import evasion
 from art.estimators.classification import PyTorchClassifier
 
 from skct import CounterfactualTrainingClassifier
-from skct.robustness import CHUNK, autoattack, fgsm, pgd, robust_accuracy
+from skct.robustness import autoattack, fgsm, pgd, robust_accuracy
+from skct.utils.model import CHUNK
 
 MODELS = {"plain": {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}, "CT": {}}
 MADRY = {"eps_step": 0.01, "max_iter": 40, "batch_size": CHUNK, "verbose": False}

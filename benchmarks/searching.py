@@ -91,7 +91,7 @@ def products(model, n_iter, d):
     """Function that multiplies what the rows on their way need, and nothing else."""
     import torch
 
-    from skct._search import BLOCK
+    from skct.utils.model import BLOCK
 
     weights = [layer.weight for layer in model if hasattr(layer, "weight")]
     active = [int((n_iter >= t).sum()) for t in range(1, int(n_iter.max()) + 1)]

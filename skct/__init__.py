@@ -1,11 +1,9 @@
 """Counterfactual training: classifiers that give plausible, actionable explanations."""
 
-from ._search import search
 from ._version import __version__
 from .classifier import CounterfactualTrainingClassifier
 from .constraints import Constraints
-from .explainer import CounterfactualExplainer
-from .explanation import CounterfactualExplanation
+from .explain import CounterfactualExplainer, CounterfactualExplanation
 from .generators import (
     BaseGenerator,
     ECCCoGenerator,
@@ -13,8 +11,8 @@ from .generators import (
     GravitationalGenerator,
     REVISEGenerator,
 )
-from .module import MLP
-from .net import CounterfactualNet
+from .solvers import search
+from .training import MLP, CounterfactualNet
 
 __all__ = [
     "MLP",

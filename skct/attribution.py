@@ -3,20 +3,16 @@
 import numpy as np
 import torch
 
-from ._model_input import check_model, model_device
-from ._random import draw_seed
-from ._search import evaluation_mode
-from ._validation import as_array, as_floats, check_count, check_number, wrong
-from .constraints import Constraints
+from .constraints.box import Constraints
 from .losses import energy
-from .metrics import as_rows, check_finite, implausibility
+from .metrics.checks import as_rows, check_finite
+from .metrics.plausibility import implausibility
+from .utils.model import check_model, evaluation_mode, model_device
+from .utils.random import draw_seed
+from .utils.validation import as_array, as_floats, check_count, check_number, wrong
 
-__all__ = [
-    "faithfulness",
-    "integrated_gradients",
-    "sample_conditional",
-    "sensitivity",
-]
+__all__ = ["faithfulness", "integrated_gradients", "sample_conditional", "sensitivity"]
+
 
 BATCH_SIZE = 1000  # rows attributed at once: images through convolutions are large
 

@@ -10,13 +10,14 @@ import torch
 from skorch.callbacks import Callback
 from skorch.history import History
 
-from . import _archive
-from ._codec import decode, encode, load_weights
-from ._validation import check_integer
 from .exceptions import CheckpointWarning
-from .progress import FitProgress
+from .persistence import archive
+from .persistence.codec import decode, encode, load_weights
+from .training.progress import FitProgress
+from .utils.validation import check_integer
 
 __all__ = ["TrainingCheckpoint"]
+
 
 KIND = "skct checkpoint"
 NOT_COMPARED = ("callbacks", "verbose", "_params_to_validate")
@@ -111,7 +112,7 @@ class TrainingCheckpoint(Callback):
         """Go on from the checkpoint, or write that of the epoch before."""
         # Here all callbacks are through with that epoch, whatever their order.
         if self.saved_ is not None:
-            with _archive.refusing(self.path):
+            with archive.refusing(self.path):
                 put_back(net, self.saved_)
             self.saved_ = None
             net.history.new_epoch()
@@ -137,7 +138,7 @@ class TrainingCheckpoint(Callback):
         tensors = {}
         document = encode(state_of(net, history, self.run_), "", tensors)
         try:
-            _archive.write(self.path, KIND, document, tensors)
+            archive.write(self.path, KIND, document, tensors)
         except OSError as error:
             if not self.is_written_:
                 raise
@@ -228,7 +229,7 @@ def describe(value):
     tensors = {}
     try:
         text = json.dumps(encode(value, "", tensors))
-        return _archive.checksum(text, tensors)
+        return archive.checksum(text, tensors)
     except ValueError:
         pass
     owner = value if hasattr(value, "__qualname__") else type(value)
@@ -243,8 +244,8 @@ def describe(value):
 
 def read_state(path, run):
     """State in a file, if it is one of this run."""
-    document, tensors = _archive.read(path, KIND)
-    with _archive.refusing(path):
+    document, tensors = archive.read(path, KIND)
+    with archive.refusing(path):
         state = decode(document, tensors)
         others = differences(state["run"], run)
         if others:
@@ -278,6 +279,6 @@ def warn_unwritten(path, epoch, error):
 def remove_litter(path):
     """Remove what a kill in the middle of writing has left."""
     target = os.path.realpath(path)
-    for old in glob.glob(_archive.temporary_name(glob.escape(target), "*")):
+    for old in glob.glob(archive.temporary_name(glob.escape(target), "*")):
         with contextlib.suppress(OSError):
             os.unlink(old)

@@ -11,11 +11,18 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 
-from ._inference import sound_logits
-from ._random import draw_seed, seeded
-from ._reference import draw_reference, top_up
-from ._token import dask_token
-from ._validation import (
+from .encoding.reference import draw_reference, top_up
+from .encoding.rules import warn_outside
+from .encoding.space import FeatureSpace
+from .exceptions import SearchWarning
+from .generators.registry import GENERATORS, make_generator
+from .preprocessing import TableEncoder
+from .training.net import OBJECTIVES, CounterfactualNet
+from .training.progress import FitProgress
+from .utils.dask import dask_token
+from .utils.model import sound_logits
+from .utils.random import draw_seed, seeded
+from .utils.validation import (
     check_integer,
     check_n_counterfactuals,
     check_option,
@@ -29,13 +36,6 @@ from ._validation import (
     validate_labels,
     validate_table,
 )
-from .encoding import FeatureSpace
-from .exceptions import SearchWarning
-from .generators import GENERATORS, make_generator
-from .net import OBJECTIVES, CounterfactualNet
-from .preprocessing import TableEncoder
-from .progress import FitProgress
-from .rules import warn_outside
 
 __all__ = ["CounterfactualTrainingClassifier"]
 
@@ -605,7 +605,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         -------
         explanation : CounterfactualExplanation
         """
-        from .explainer import CounterfactualExplainer
+        from .explain.explainer import CounterfactualExplainer
 
         check_is_fitted(self)
         explainer = CounterfactualExplainer(self, random_state=self.seed_)
@@ -672,7 +672,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
         True
         """
-        from ._persistence import save_classifier
+        from .persistence.classifier import save_classifier
 
         check_is_fitted(self)
         save_classifier(
@@ -713,7 +713,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         OSError
             If the file cannot be read.
         """
-        from ._persistence import load_classifier
+        from .persistence.classifier import load_classifier
 
         return load_classifier(cls, path, module=module, preprocessor=preprocessor)
 

@@ -6,8 +6,8 @@ import joblib
 import torch
 import torch.distributed as dist
 
-from ._search import SearchResult
-from .net import CounterfactualNet
+from .solvers.search import SearchResult
+from .training.net import CounterfactualNet
 
 __all__ = ["DistributedCounterfactualNet"]
 

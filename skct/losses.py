@@ -21,6 +21,7 @@ __all__ = [
     "stall_penalty",
 ]
 
+
 MARGIN = 1.0  # in logits: of relative energies, and of log-odds over a threshold
 LOW = 1.5  # least slope of the log-odds, in logits per unit of the model input
 HIGH = 6.0  # largest slope where there are data; where there are none: LOW

@@ -13,6 +13,7 @@ from .exceptions import ImputationWarning
 
 __all__ = ["TableEncoder"]
 
+
 MAX_CATEGORIES = 1000
 LARGE = 1e100
 

@@ -12,17 +12,18 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from . import metrics
-from ._quiet import quiet
-from ._spec import resolve_position
-from ._table import get
-from ._validation import check_integer, check_real, parameter_error, unknown_name
-from ._view import unwrap
 from .attribution import faithfulness, integrated_gradients, sensitivity
 from .classifier import CounterfactualTrainingClassifier
+from .constraints.spec import resolve_position
+from .encoding.frames import get
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
-from .explainer import CounterfactualExplainer
-from .generators import BaseGenerator, make_generator
+from .explain.explained_model import unwrap
+from .explain.explainer import CounterfactualExplainer
+from .generators.base import BaseGenerator
+from .generators.registry import make_generator
 from .robustness import recourse_robustness, robust_accuracy, stability
+from .utils.quiet import quiet
+from .utils.validation import check_integer, check_real, parameter_error, unknown_name
 
 __all__ = [
     "CounterfactualScorer",
@@ -30,6 +31,7 @@ __all__ = [
     "counterfactual_scorer",
     "get_scorer",
 ]
+
 
 CHUNK = 2**20  # pairs of rows whose distances are held at a time
 NAMES = (

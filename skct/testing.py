@@ -6,11 +6,12 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from ._random import seeded
-from ._search import search
-from ._validation import wrong
-from .constraints import Constraints, Group
-from .generators import BaseGenerator, SearchState, has_gradient, seed_generator
+from .constraints.box import Constraints, Group
+from .generators.base import BaseGenerator, SearchState, has_gradient
+from .generators.registry import seed_generator
+from .solvers.search import search
+from .utils.random import seeded
+from .utils.validation import wrong
 
 __all__ = ["check_generator"]
 

@@ -9,10 +9,11 @@ from conftest import people, quick
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from training_run import train
 
-from skct import CounterfactualNet, REVISEGenerator, _archive
+from skct import CounterfactualNet, REVISEGenerator
 from skct.callbacks import KIND, TrainingCheckpoint
 from skct.exceptions import CheckpointWarning
-from skct.progress import FitProgress
+from skct.persistence import archive
+from skct.training.progress import FitProgress
 
 TIMES = ["dur", "search_seconds", "update_seconds"]
 
@@ -57,7 +58,7 @@ def assert_same(clf, expected):
 
 
 def epochs_in(path):
-    document, _ = _archive.read(path, KIND)
+    document, _ = archive.read(path, KIND)
     return len(dict(document["items"])["history"])
 
 

@@ -42,12 +42,12 @@ from skct import (
     REVISEGenerator,
     losses,
 )
-from skct._gradient import DenseForward
-from skct._quiet import quiet
-from skct._written_out import paper_terms
 from skct.exceptions import DivergenceWarning, SearchWarning
-from skct.pairs import Pairs
 from skct.scoring import counterfactual_scorer
+from skct.solvers.forward import DenseForward
+from skct.training.pairs import Pairs
+from skct.training.written_out import paper_terms
+from skct.utils.quiet import quiet
 
 ROOT = Path(__file__).parent.parent
 SGD, ADAM, LBFGS = torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS

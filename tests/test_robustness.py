@@ -14,13 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skct import Constraints, robustness
-from skct.robustness import (
-    autoattack,
-    fgsm,
-    pgd,
-    recourse_robustness,
-    robust_accuracy,
-)
+from skct.robustness import autoattack, fgsm, pgd, recourse_robustness, robust_accuracy
 
 WEIGHTS = np.float32([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
 DIRECTION = WEIGHTS[1] - WEIGHTS[0]  # of class 1; no entry is zero

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from test_robustness import DIRECTION, box, linear, make_rows, margin
 
 from skct import CounterfactualExplainer, robustness
-from skct.stability import recourse_robustness, stability
+from skct.robustness import recourse_robustness, stability
 
 
 def test_both_can_be_had_from_robustness():

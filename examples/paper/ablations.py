@@ -24,8 +24,9 @@ import torch
 from data import MORE, NAMES, SETTINGS, load
 from sklearn.model_selection import train_test_split
 
-from skct import CounterfactualNet, losses, pairs
+from skct import CounterfactualNet, losses
 from skct.robustness import robust_accuracy
+from skct.training import pairs
 
 N_ROWS = 400  # factuals
 EPOCHS = 100
@@ -94,12 +95,12 @@ def nothing(gradient, direction, short):
 
 CHANGES = {
     "default": Change(),
-    "all pairs count alike": Change("skct.net.implausible_share", in_full),
+    "all pairs count alike": Change("skct.training.net.implausible_share", in_full),
     "neighbours taken for another class count, too": Change(
-        "skct.net.CounterfactualNet.objective_terms", whoever_it_is
+        "skct.training.net.CounterfactualNet.objective_terms", whoever_it_is
     ),
     "any row of the class as neighbour": Change(
-        "skct.net.draw_near_neighbours", any_neighbour
+        "skct.training.net.draw_near_neighbours", any_neighbour
     ),
     "searches to the threshold": Change("skct.losses.raised", lambda p: p),
     "nothing where searches fell short": Change("skct.losses.stall_penalty", nothing),
@@ -133,7 +134,9 @@ def trained(task, name, seed, change, epochs):
     """Net of the default objective but for one change."""
     with ExitStack() as stack:
         # The formulas that are written out know of no change.
-        stack.enter_context(patch("skct.net.dense_layers", lambda module: None))
+        stack.enter_context(
+            patch("skct.training.net.dense_layers", lambda module: None)
+        )
         if change.where:
             stack.enter_context(patch(change.where, change.what))
         net, _ = margin.train(

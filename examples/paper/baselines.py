@@ -32,8 +32,8 @@ from torch import nn
 
 from skct import MLP
 from skct.attribution import reflect
-from skct.net import LossNotFinite
 from skct.robustness import numpy_seeded, pgd
+from skct.training.net import LossNotFinite
 
 MODELS = ("PGD-AT", "TRADES", "JEM", "ensemble")
 RADIUS, STEP, N_STEPS = 0.1, 0.025, 10  # the largest radius of the paper's attacks

@@ -1,0 +1,6 @@
+"""Explaining: from a fitted model to counterfactuals in raw units."""
+
+from .explainer import CounterfactualExplainer
+from .explanation import CounterfactualExplanation
+
+__all__ = ["CounterfactualExplainer", "CounterfactualExplanation"]

@@ -1,0 +1,638 @@
+"""`CounterfactualExplainer`: counterfactuals of a fitted model, in raw units."""
+
+import warnings
+from copy import deepcopy
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from skorch import NeuralNet
+from torch import nn
+from tqdm.auto import tqdm
+
+from ..classifier import CounterfactualTrainingClassifier
+from ..constraints.spec import resolve_once
+from ..encoding.frames import take
+from ..encoding.reference import draw_reference
+from ..encoding.rules import rules_from, warn_outside
+from ..encoding.space import FeatureSpace
+from ..exceptions import SearchWarning
+from ..generators.eccco import ECCCoGenerator
+from ..generators.registry import make_generator, seed_generator
+from ..solvers.refine import refine
+from ..solvers.search import search
+from ..utils.dask import dask_token
+from ..utils.model import check_model, module_device, sound_logits
+from ..utils.random import as_random_state, draw_seed
+from ..utils.validation import (
+    check_integer,
+    check_real,
+    is_integer,
+    is_number,
+    label_codes,
+    names_restored,
+    parameter_error,
+    unknown_name,
+    validate_labels,
+    validate_table,
+)
+from .alternatives import thin_out, tilts
+from .evaluate import concatenate, judge, restore_type
+from .explained_model import (
+    View,
+    chain,
+    is_fitted,
+    is_net,
+    logit_module,
+    seed_open_states,
+    unwrap,
+)
+
+__all__ = ["CounterfactualExplainer"]
+
+
+BATCH_SIZE = 10_000
+
+
+class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """What would have to change for another decision, in raw columns and units.
+
+    Parameters
+    ----------
+    estimator : CounterfactualTrainingClassifier, skorch net, torch module or Pipeline
+        What is explained, or a Pipeline that ends in it, or a `FrozenEstimator` around
+        it. Fitted: used as it is; unfitted: cloned and fitted in `fit`. A torch module
+        counts as fitted and has to return one logit per class.
+    generator : str, BaseGenerator or None, default=None
+        Search: "eccco", "generic", "revise" or "gravitational", with ``max_iter=200``,
+        or an instance. None: the one used in training, with `max_iter` at least 200 and
+        threshold 0.5. What a given one has to learn it learns in `fit`; without a
+        `fit` it does so from the classifier's reference rows in every `explain`.
+    mutability, domain : default="inherit"
+        As in `CounterfactualTrainingClassifier`, in the columns and units of the X
+        given here. "inherit": what the classifier was trained with (a net or module:
+        unconstrained).
+    target : label, array-like or None, default=None
+        Default target: one label or one per row; None: the runner-up class of each row.
+    feature_weights : dict, array-like or None, default=None
+        Cost of each raw column (name or position -> weight > 0; unlisted 1).
+    refine : bool, default=True
+        Look for cheaper, sparser and more plausible answers than those of the search,
+        feature by feature. False: answers as the generator has found them.
+    plausibility_weight : float, default=0.5
+        What a unit of implausibility is worth to `refine`, in units of cost. 0: the
+        cheapest answers; above 1 they move on to where most rows of the target class
+        lie. Without reference rows it has no effect.
+    batch_size : int or None, default=None
+        Rows that are worked on together, which bounds memory; None: 10,000.
+    random_state : int, RandomState or None, default=None
+        Seed for fitting an unfitted estimator and for drawing reference rows.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted model; the very object that was passed if it was fitted.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only if X had string column names.
+
+    Notes
+    -----
+    Around a fitted classifier, or a Pipeline that ends in one, `explain` and
+    `transform` work without `fit`. `clone` forgets a fit, so in cross-validation wrap
+    a fitted model in `sklearn.frozen.FrozenEstimator`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skct import CounterfactualExplainer, CounterfactualTrainingClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> clf = CounterfactualTrainingClassifier(random_state=0)
+    >>> clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y).n_iter_
+    30
+    >>> explainer = CounterfactualExplainer(clf, mutability={0: "none"}, target=1)
+    >>> explainer.explain(X[:5])
+    <CounterfactualExplanation: 5 rows, 5 valid>
+    """
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        generator=None,
+        mutability="inherit",
+        domain="inherit",
+        target=None,
+        feature_weights=None,
+        refine=True,
+        plausibility_weight=0.5,
+        batch_size=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.generator = generator
+        self.mutability = mutability
+        self.domain = domain
+        self.target = target
+        self.feature_weights = feature_weights
+        self.refine = refine
+        self.plausibility_weight = plausibility_weight
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.sparse = True
+        inner = unwrap(self.estimator)[1]
+        if isinstance(inner, CounterfactualTrainingClassifier):
+            inner_tags = inner.__sklearn_tags__().input_tags
+            tags.input_tags.allow_nan = inner_tags.allow_nan
+            tags.input_tags.string = inner_tags.string
+            tags.input_tags.categorical = inner_tags.categorical
+        return tags
+
+    __dask_tokenize__ = dask_token
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "estimator_") or self._is_self_sufficient()
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of the answer: those of X.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        if hasattr(self, "n_features_in_") or input_features is not None:
+            return super().get_feature_names_out(input_features)
+        owner = self._owner()
+        numbered = [f"x{i}" for i in range(owner.n_features_in_)]
+        return np.asarray(getattr(owner, "feature_names_in_", numbered), dtype=object)
+
+    def _is_self_sufficient(self):
+        """Whether the classifier inside brings everything, so that no fit is needed."""
+        inner = unwrap(self.estimator)[1]
+        return isinstance(inner, CounterfactualTrainingClassifier) and is_fitted(inner)
+
+    # ------------------------------------------------------------------- learning
+
+    def fit(self, X, y):
+        """Keep reference rows; fit the estimator if it is not fitted.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+        y : array-like of shape (n,)
+
+        Returns
+        -------
+        self : CounterfactualExplainer
+
+        Raises
+        ------
+        ValueError
+            For wrong parameters, labels that the model does not know, or a
+            preprocessing step that cannot be inverted.
+        """
+        self._check_parameters()
+        inner = unwrap(self.estimator)[1]
+        with names_restored(self):
+            X, y = self._validate(X, reset=True), validate_labels(self, y)
+            check_consistent_length(X, y)
+            if self._is_self_sufficient():
+                self._validate(X, reset=False, owner=self._owner())
+            rng = np.random.default_rng(draw_seed(self.random_state))
+            estimator = self.estimator
+            if not is_fitted(inner):
+                estimator = clone(estimator)
+                seed_open_states(estimator, rng)
+                labels = np.unique(y)
+                estimator.fit(X, label_codes(y, labels) if is_net(inner) else y)
+            space = self._space(estimator, X, learn=True)
+            classes = self._classes(estimator, space, X, y)
+            codes = label_codes(y, classes)
+            learnt = space, classes, draw_reference(space, X, codes, rng)
+            view = self._view(estimator, *learnt)  # wrong constraints show here
+            self._weights(space)
+            if np.ndim(self.target) == 0:
+                target_codes(self.target, len(X), classes)
+        self._learnt, self.estimator_ = (*learnt, view.generator), estimator
+        return self
+
+    def _check_parameters(self):
+        inner = unwrap(self.estimator)[1]
+        if not isinstance(
+            inner, (CounterfactualTrainingClassifier, NeuralNet, nn.Module)
+        ):
+            allowed = (
+                "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
+                "a Pipeline or FrozenEstimator around one"
+            )
+            raise parameter_error(self, "estimator", allowed, self.estimator)
+        as_random_state(self.random_state)
+        check_integer(self, "verbose", low=0)
+        if self.batch_size is not None:
+            check_integer(self, "batch_size", low=1)
+        if not isinstance(self.refine, (bool, np.bool_)):
+            raise parameter_error(self, "refine", "True or False", self.refine)
+        check_real(self, "plausibility_weight", low=0)
+        if self.generator is not None:
+            make_generator(self.generator).check()
+
+    def _owner(self):
+        """The object whose column names count where the explainer is not fitted."""
+        front, inner = unwrap(self.estimator)
+        owner = self.estimator
+        while isinstance(owner, FrozenEstimator):
+            owner = owner.estimator
+        return owner if front else inner
+
+    def _validate(self, X, *, reset, owner=None):
+        """Check the table against what was seen in fit, here or by the estimator."""
+        front, inner = unwrap(self.estimator)
+        if owner is None:
+            fitted_here = reset or hasattr(self, "estimator_")
+            owner = self if fitted_here else self._owner()
+        plain_input = not isinstance(inner, CounterfactualTrainingClassifier)
+        return validate_table(
+            owner,
+            X,
+            reset=reset,
+            allow_nan=self.__sklearn_tags__().input_tags.allow_nan or bool(front),
+            allow_nd=(plain_input or inner.preprocessor is None) and not front,
+        )
+
+    def _space(self, estimator, X, *, learn):
+        """Map between the table and the model input."""
+        front, inner = unwrap(estimator)
+        if not isinstance(inner, CounterfactualTrainingClassifier):
+            return FeatureSpace(chain(front, None), X, learn=learn)
+        if not front:
+            return inner.feature_space_
+        space = FeatureSpace(chain(front, inner), X, learn=learn)
+        if not learn:
+            space.observe_from(inner.feature_space_)
+        return space
+
+    def _view(self, estimator, space, classes, reference, generator=None):
+        """Unwrap the model and translate constraints to its input."""
+        front, inner = unwrap(estimator)
+        is_ours = isinstance(inner, CounterfactualTrainingClassifier)
+        classifier = inner if is_ours else None
+        rules, constraints = self._rules(space, classifier, bool(front))
+        module = logit_module(inner)
+        if generator is None:
+            generator = self._generator(classifier, module, reference)
+        return View(module, space, rules, constraints, classes, reference, generator)
+
+    def _current_view(self, X):
+        """What was learnt in `fit`, or what the classifier brings, as a view."""
+        if hasattr(self, "_learnt"):
+            return self._view(self.estimator_, *self._learnt)
+        inner = unwrap(self.estimator)[1]
+        space = self._space(self.estimator, X, learn=False)
+        return self._view(self.estimator, space, inner.classes_, inner._reference)
+
+    def _rules(self, space, classifier, behind_front):
+        """Rules in raw units and constraints on the model input."""
+        inherit_words = is_inherit(self.mutability)
+        inherit_domain = is_inherit(self.domain)
+        given = space.rules(
+            None if inherit_words else self.mutability,
+            ("auto" if classifier else None) if inherit_domain else self.domain,
+        )
+        if classifier is None:
+            rules = given
+        else:
+            if behind_front:
+                trained = rules_from(space, classifier.constraints_)
+            else:
+                trained = classifier._rules
+            rules = [
+                (old if inherit_domain else new)._replace(
+                    word=(old if inherit_words else new).word
+                )
+                for old, new in zip(trained, given, strict=True)
+            ]
+        constraints = space.constraints(rules)
+        if behind_front and classifier is not None:
+            constraints = constraints & classifier.constraints_.shape_only()
+        return rules, constraints
+
+    def _classes(self, estimator, space, X, y):
+        """Labels of the model: its own, or those of y, else 0 ... n_classes - 1."""
+        inner = unwrap(estimator)[1]
+        if isinstance(inner, CounterfactualTrainingClassifier):
+            return inner.classes_
+        n_classes = check_model(
+            logit_module(inner), torch.from_numpy(space.encode(X[:1]))
+        )
+        labels = np.unique(y)
+        return labels if len(labels) == n_classes else np.arange(n_classes)
+
+    def _generator(self, classifier, module, reference):
+        """The generator given, or the trained one made more patient; fitted."""
+        if self.generator is not None:
+            generator = make_generator(self.generator)
+            if isinstance(self.generator, str):
+                generator.set_params(max_iter=200)
+        elif classifier is None:
+            return ECCCoGenerator(max_iter=200)
+        else:
+            generator = self._trained(classifier)
+            if not classifier.net_.is_plain:
+                return generator
+        if reference is not None:
+            seed = self.random_state
+            if seed is None and classifier is not None:
+                seed = classifier.seed_
+            seed_generator(generator, draw_seed(seed))
+            rows, codes = (torch.from_numpy(part) for part in reference)
+            device = module_device(module)
+            generator.fit(rows.to(device), codes.to(device))
+        return generator
+
+    @staticmethod
+    def _trained(classifier):
+        """What training has searched with, made more patient."""
+        trained = deepcopy(classifier.generator_)
+        return trained.set_params(max_iter=max(200, trained.max_iter), threshold=0.5)
+
+    # ----------------------------------------------------------------- explaining
+
+    def transform(self, X):
+        """Counterfactual table: same columns, types and units as X.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+
+        Returns
+        -------
+        counterfactual : same type as X
+        """
+        return self.explain(X).counterfactual
+
+    def explain(self, X, target=None, *, n_alternatives=1):
+        """Search a counterfactual for every row, or several different ones.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+        target : label or array-like of shape (n,), optional
+            One label for all rows, or one per row; None: the constructor's.
+        n_alternatives : int, default=1
+            Answers per row, valid and cheap ones that differ most from each other. The
+            first is the answer that one would get alone, if that is valid.
+
+        Returns
+        -------
+        explanation : CounterfactualExplanation
+            Of n rows, or ``n * n_alternatives``: the alternatives of a row follow each
+            other, and frames have a (row, alternative) index.
+
+        Raises
+        ------
+        NotFittedError
+            If neither the explainer nor the classifier in it is fitted.
+        ValueError
+            For an unknown target, `n_alternatives` below 1, or columns other than
+            those seen in `fit`.
+
+        Warns
+        -----
+        SearchWarning
+            Once, if rows are already predicted as their target (they come back
+            unchanged), once if rows have no valid counterfactual, and once if rows have
+            fewer different ones than `n_alternatives`.
+        ConstraintWarning
+            If factuals lie outside a domain that was given.
+
+        Notes
+        -----
+        Alternatives come from searches that find some columns dearer than others, the
+        same for all rows; of these candidates a determinantal point process keeps the
+        most diverse.
+        """
+        self._check_parameters()
+        if not is_integer(n_alternatives) or n_alternatives < 1:
+            allowed = "an integer >= 1"
+            raise parameter_error(self, "n_alternatives", allowed, n_alternatives)
+        check_is_fitted(self)
+        kept_type = X
+        X = self._validate(X, reset=False)
+        view = self._current_view(X)
+        X = view.space.widened(X)
+        weights = self._weights(view.space)
+        warn_outside(view.space, view.rules, X)
+        codes = target_codes(
+            self.target if target is None else target, len(X), view.classes
+        )
+        size = self.batch_size or BATCH_SIZE
+        size = max(1, size // len(tilts(n_alternatives, 1)))
+        parts = []
+        for start in tqdm(
+            range(0, len(X), size), desc="Explaining", disable=not self.verbose
+        ):
+            rows = np.arange(start, min(start + size, len(X)))
+            wanted = None if codes is None else codes[rows]
+            batch = take(X, rows), rows, wanted, weights, n_alternatives
+            parts.append(self._explain_batch(view, *batch))
+        explanation = concatenate(parts)
+        warn_about(explanation, view.generator)
+        return restore_type(explanation, kept_type)
+
+    def _weights(self, space):
+        """Cost of each raw column."""
+        weights = np.ones(len(space.feature_names))
+        given = self.feature_weights
+        if given is None:
+            return weights
+        weights, seen = weights.astype(object), {}
+        if hasattr(given, "items"):
+            for key, weight in given.items():
+                where = "feature_weights"
+                weights[resolve_once(key, space.feature_names, where, seen)] = weight
+        elif np.shape(given) == tuple(space.raw_shape):
+            weights = np.asarray(given, dtype=object).ravel()
+        else:
+            allowed = f"a dict or an array of shape {tuple(space.raw_shape)}"
+            raise parameter_error(self, "feature_weights", allowed, given)
+        if not all(is_number(w) and 0 < w < np.inf for w in weights):
+            raise parameter_error(self, "feature_weights", "positive numbers", given)
+        return weights.astype(float)
+
+    def _explain_batch(self, view, X, rows, wanted, weights, n_alternatives):
+        """Explanation of one batch: all tilts of all rows in one search."""
+        lines = tilts(n_alternatives, len(weights))
+        encoded = view.space.encode(X)
+        logits = sound_logits(view.module, encoded)
+        wanted = logits.topk(2, dim=1).indices[:, 1] if wanted is None else wanted
+        if n_alternatives > 1:
+            again = np.tile(np.arange(len(X)), len(lines))
+            X, rows, encoded = (take(part, again) for part in (X, rows, encoded))
+            logits, wanted = logits[again], wanted[again]
+            lines = np.repeat(lines, len(X) // len(lines), axis=0)
+        task = view, X, encoded, logits, wanted, weights * lines
+        found, rough, n_iter = self._find(*task)
+        given = view, X, rows, encoded, logits, wanted, weights
+        explanation = judge(*given, found, n_iter)
+        lost = ~explanation.valid & (found != rough).reshape(len(found), -1).any(1)
+        if lost.any():  # refined to where the table rounds back
+            found[lost] = rough[lost]
+            explanation = judge(*given, found, n_iter)
+        if n_alternatives == 1:
+            return explanation
+        return thin_out(view, explanation, weights, n_alternatives)
+
+    def _find(self, view, X, encoded, logits, wanted, weights):
+        """Model input of the answers, refined and rough; what is there stays."""
+        found, n_iter = encoded.copy(), np.zeros(len(encoded), dtype=int)
+        rough = found
+        searched = (logits.argmax(1) != wanted).numpy()
+        if searched.any():
+            weights = weights[searched] if len(weights) > 1 else weights
+            result = self._search(view, encoded[searched], wanted[searched], weights)
+            rough = found.copy()
+            found[searched], rough[searched], n_iter[searched] = result
+        return found, rough, n_iter
+
+    def _search(self, view, encoded, wanted, weights):
+        """Refined answers, those of the search, and its steps."""
+        device = module_device(view.module)
+        factual = torch.from_numpy(encoded).to(device)
+        constraints = view.constraints.to(device)
+        scale = None
+        if (weights != 1).any():
+            scale = torch.as_tensor(weights[:, view.space.owner], dtype=torch.float32)
+            scale = scale.reshape(-1, *factual.shape[1:]).to(device)
+        try:
+            result = search(
+                view.module,
+                factual,
+                wanted.to(device),
+                view.generator,
+                constraints,
+                weights=scale,
+            )
+        except NotFittedError as error:
+            raise NotFittedError(
+                f"{type(view.generator).__name__} learns from training rows, and the "
+                "classifier has kept none (n_reference=0): call fit(X, y) of the "
+                "explainer first."
+            ) from error
+        rough, n_iter = (
+            t.cpu().numpy() for t in (result.counterfactual, result.n_iter)
+        )
+        if not self.refine:
+            return rough, rough, n_iter
+        threshold = view.generator.threshold
+        reference = view.reference
+        if reference is not None:
+            reference = [torch.from_numpy(part).to(device) for part in reference]
+        fine = refine(
+            view.module,
+            result,
+            factual,
+            constraints,
+            threshold,
+            scale,
+            plausibility_weight=self.plausibility_weight,
+            reference=reference,
+        )
+        return fine.cpu().numpy(), rough, n_iter
+
+
+def target_codes(target, n, classes):
+    """Class index that each row is to reach; None for the runner-up."""
+    if target is None:
+        return None
+    labels = np.asarray(target, dtype=object if classes.dtype == object else None)
+    if labels.ndim == 0:
+        labels = np.full(n, labels[()], dtype=labels.dtype)
+    if labels.shape != (n,):
+        raise ValueError(
+            f"The 'target' parameter must be one label or one per row ({n}). Got an "
+            f"array of shape {labels.shape}."
+        )
+    known = classes.tolist()
+    for label in labels.tolist():
+        if label not in known:
+            raise unknown_name("label", label, known, "target")
+    return torch.tensor([known.index(label) for label in labels.tolist()])
+
+
+def warn_about(explanation, generator):
+    """Count rows that needed no change, lack an answer or lack different ones."""
+    if explanation.alternative is not None:
+        warn_about_alternatives(explanation)
+        explanation = explanation[explanation.alternative == 0]
+    n = len(explanation)
+    n_done = int((explanation.predicted == explanation.target).sum())
+    if n_done:
+        warnings.warn(
+            f"{n_done} of {n} rows are already predicted as their target and come "
+            "back unchanged.",
+            SearchWarning,
+            stacklevel=3,
+        )
+    n_failed = int((~explanation.valid).sum())
+    if n_failed:
+        warnings.warn(
+            f"{n_failed} of {n} rows have no valid counterfactual within "
+            f"max_iter={generator.max_iter}; see `reason`. Raise max_iter, or loosen "
+            "mutability or domain.",
+            SearchWarning,
+            stacklevel=3,
+        )
+
+
+def warn_about_alternatives(explanation):
+    """Count answers beside a valid first one that are not valid, or not new."""
+    n_each = int(explanation.alternative.max()) + 1 if len(explanation) else 1
+    answered = np.repeat(explanation.valid[::n_each], n_each)
+    lost = ~explanation.valid & answered
+    same = explanation.valid & (explanation.reason != "")
+    same = ("hardly differ from an earlier one of their row", same)
+    for what, rows in (("are not valid, though the first one is", lost), same):
+        if rows.any():
+            warnings.warn(
+                f"{rows.sum()} of {len(explanation)} alternatives {what}; see "
+                "`reason`. Ask for fewer, or loosen mutability or domain.",
+                SearchWarning,
+                stacklevel=4,
+            )
+
+
+def is_inherit(value):
+    """Whether a constraint parameter has its default."""
+    return isinstance(value, str) and value == "inherit"
+
+
+def explainer_of(estimator, **params):
+    """The explainer that is given, or one around a fitted estimator."""
+    if not isinstance(estimator, CounterfactualExplainer):
+        estimator = CounterfactualExplainer(estimator, **params)
+    estimator._check_parameters()
+    check_is_fitted(estimator)
+    return estimator
+
+
+def look_inside(estimator, X):
+    """View of the model behind an estimator, and the table as it was checked."""
+    explainer = explainer_of(estimator)
+    X = explainer._validate(X, reset=False)
+    return explainer._current_view(X), X

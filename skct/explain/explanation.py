@@ -1,0 +1,337 @@
+"""`CounterfactualExplanation`: the frozen answer, in raw columns and units."""
+
+import json
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+
+from ..encoding.frames import as_frame, changed, free_name, objects, take
+from ..reports.formatting import plain
+from ..reports.report import document, fragment
+from ..reports.summary import FIGURES, by_group
+from ..reports.text import as_text
+from ..utils.polars import is_polars
+from ..utils.validation import is_integer, parameter_error
+
+__all__ = ["CounterfactualExplanation"]
+
+
+INFO = (
+    "target",
+    "predicted",
+    "valid",
+    "mature",
+    "cost",
+    "implausibility",
+    "probability",
+    "n_changed",
+    "n_iter",
+    "reason",
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CounterfactualExplanation:
+    """Counterfactuals of some rows, with what they cost and how good they are.
+
+    Made by `CounterfactualExplainer.explain`; not meant to be built by hand. Has
+    `len`, and slices by row like an array.
+
+    Attributes
+    ----------
+    factual, counterfactual : DataFrame, ndarray or sparse matrix
+        n rows, in the type, columns and units of the table that was explained (an array
+        of bools as 0.0 and 1.0).
+    row : ndarray of shape (n,)
+        Index labels of a frame, positions otherwise.
+    target, predicted : ndarray of shape (n,)
+        Label asked for, and label predicted for the factual.
+    valid : bool ndarray of shape (n,)
+        Whether the model assigns the counterfactual, as it stands in the table, to its
+        target.
+    mature : bool ndarray of shape (n,)
+        Whether its target probability reaches the generator's threshold.
+    cost : ndarray of shape (n,)
+        (Weighted) L1 distance from the factual in standardised units; a changed
+        category counts 1.
+    implausibility : ndarray of shape (n,) or None
+        Mean L1 distance from observed rows of the target class, in the same units;
+        None without reference rows.
+    probability : ndarray of shape (n,)
+        Target probability of the counterfactual.
+    n_changed : ndarray of shape (n,)
+        Number of changed columns.
+    n_iter : ndarray of shape (n,)
+        Steps of the search.
+    reason : ndarray of str of shape (n,)
+        Why a row has no valid counterfactual, or that it hardly differs
+        from an earlier alternative; empty otherwise.
+    alternative : int ndarray of shape (n,) or None
+        With several answers per row the number of the answer, from 0; rows then repeat
+        in `row`, and frames have a (row, alternative) index.
+    mutability : ndarray of str of shape (n_columns,) or None
+        What was allowed: "both", "none", "increase" or "decrease" for each (flattened)
+        column of the table, the same for all rows.
+    """
+
+    factual: object
+    counterfactual: object
+    row: np.ndarray
+    target: np.ndarray
+    predicted: np.ndarray
+    valid: np.ndarray
+    mature: np.ndarray
+    cost: np.ndarray
+    implausibility: np.ndarray | None
+    probability: np.ndarray
+    n_changed: np.ndarray
+    n_iter: np.ndarray
+    reason: np.ndarray
+    alternative: np.ndarray | None = None
+    mutability: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.row)
+
+    def __getitem__(self, key):
+        """Rows by position, slice, mask or list of positions."""
+        try:
+            rows = np.atleast_1d(np.arange(len(self))[key])
+        except (IndexError, TypeError) as error:
+            raise self._no_rows(key) from error
+        if rows.ndim > 1 or isinstance(key, (bool, tuple)):
+            raise self._no_rows(key)
+        parts = {name: take(getattr(self, name), rows) for name in row_fields()}
+        return replace(self, **parts)
+
+    def _no_rows(self, key):
+        """Build the error for a key that stands for no rows."""
+        return IndexError(
+            f"{key!r} stands for no row of an explanation of {len(self)} rows; index "
+            "it by position, slice, mask or list of positions."
+        )
+
+    def to_frame(self):
+        """Counterfactuals with their figures, as one DataFrame.
+
+        Returns
+        -------
+        frame : DataFrame of shape (n, n_features + n_figures)
+            The table's columns, then target, predicted, valid, ...; a figure whose
+            name is taken by a column is called ``ce_...``. A polars frame, with row
+            (and alternative) as columns, where a polars frame was explained.
+        """
+        table, names = self.counterfactual, self._figures()
+        if is_polars(table):  # no index there: who is meant takes columns
+            who = ["row"] if self.alternative is None else ["row", "alternative"]
+            figures = self._columns([*who, *names], table.columns)
+            plain_lists = {name: values.tolist() for name, values in figures.items()}
+            return table.hstack(type(table)(plain_lists))
+        frame = as_frame(table, self._index)
+        figures = self._columns(names, frame.columns)
+        return pd.concat([frame, pd.DataFrame(figures, index=frame.index)], axis=1)
+
+    def _columns(self, names, taken):
+        """Figures, under names that no column has taken."""
+        return {free_name(name, taken): getattr(self, name) for name in names}
+
+    @property
+    def _index(self):
+        """Row labels of the frames made here."""
+        if self.alternative is None:
+            return self.row
+        return pd.MultiIndex.from_arrays(
+            [self.row, self.alternative], names=["row", "alternative"]
+        )
+
+    def _figures(self):
+        return [name for name in INFO if getattr(self, name) is not None]
+
+    def changes(self):
+        """What changes, one line per row and feature.
+
+        Returns
+        -------
+        changes : DataFrame with columns row, (alternative,) feature, from, to
+            Rows without a valid counterfactual are left blank.
+        """
+        before, after, moved = self._sides()
+        rows, columns = np.nonzero(moved)
+        which = {"row": self.row[rows]}
+        if self.alternative is not None:
+            which["alternative"] = self.alternative[rows]
+        return pd.DataFrame(
+            {
+                **which,
+                "feature": [before.columns[j] for j in columns],
+                "from": objects(before)[rows, columns],
+                "to": objects(after)[rows, columns],
+            }
+        )
+
+    def _sides(self):
+        """Frames before and after, and which cells of valid answers differ."""
+        before = as_frame(self.factual, self.row)
+        after = as_frame(self.counterfactual, self.row)
+        return before, after, changed(before, after) & self.valid[:, None]
+
+    def summary(self):
+        """Averages over the rows.
+
+        Returns
+        -------
+        summary : Series
+            Number of rows, share of valid ones; over the valid ones mean cost,
+            implausibility, target probability and number of changed features.
+        """
+        values = {"n_rows": len(self), "valid": self.valid.mean() if len(self) else 0.0}
+        for name in FIGURES:
+            figure = getattr(self, name)
+            if figure is not None:
+                values[name] = figure[self.valid].mean() if self.valid.any() else None
+        return pd.Series(values, dtype=float)
+
+    def by_group(self, groups):
+        """Averages over the rows of each group: who carries which burden.
+
+        Parameters
+        ----------
+        groups : column of the table, or array-like of shape (n,)
+            Name (position where there are no names) of the column that holds the
+            groups, or the group of each row. Cut numbers into ranges first, with
+            `pandas.cut`. Rows whose group is missing form a group of their own.
+
+        Returns
+        -------
+        table : DataFrame of shape (n_groups, n_figures)
+            `summary` of each group: n_rows, valid (share of valid ones) and, over the
+            valid ones, mean cost, implausibility, probability and n_changed; NaN where
+            a group has no valid answer.
+
+        Raises
+        ------
+        ValueError
+            For an unknown column, or a number of groups other than that of rows.
+
+        Notes
+        -----
+        Alternatives count one by one, as in `summary`. To count everybody once, take
+        the first ones: ``answer[answer.alternative == 0].by_group(...)``.
+        `skct.metrics.burden` gives the gaps and ratios between groups.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skct import CounterfactualTrainingClassifier
+        >>> X, y = load_iris(return_X_y=True, as_frame=True)
+        >>> clf = CounterfactualTrainingClassifier(random_state=0)
+        >>> clf = clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y)
+        >>> clf.explain(X[::10]).by_group(y[::10])["n_rows"].tolist()
+        [5, 5, 5]
+        """
+        return by_group(self, groups)
+
+    def to_json(self, **kwargs):
+        """Answers as a JSON list, one object per row.
+
+        Parameters
+        ----------
+        **kwargs
+            Passed to `json.dumps`, such as ``indent=2``.
+
+        Returns
+        -------
+        text : str
+            Each object has row, factual, counterfactual, changes and the figures.
+        """
+        before, after, moved = self._sides()
+        columns = [str(name) for name in before.columns]
+        tables = objects(before), objects(after)
+        records = []
+        for i in range(len(self)):
+            old, new = (
+                dict(zip(columns, map(plain, table[i]), strict=True))
+                for table in tables
+            )
+            names = [columns[j] for j in np.flatnonzero(moved[i])]
+            records.append(
+                {
+                    "row": plain(self.row[i]),
+                    **self._numbered(i),
+                    "factual": old,
+                    "counterfactual": new,
+                    "changes": {n: {"from": old[n], "to": new[n]} for n in names},
+                    **{n: plain(getattr(self, n)[i]) for n in self._figures()},
+                }
+            )
+        return json.dumps(records, **kwargs)
+
+    def _numbered(self, i):
+        """Number of the alternative in row `i`, where there are any."""
+        if self.alternative is None:
+            return {}
+        return {"alternative": int(self.alternative[i])}
+
+    def to_html(self, *, groups=None, max_rows=100):
+        """Report that people can read: a page of its own, without scripts or links.
+
+        It shows the averages, which features carry the changes, the groups if any, and
+        a card per row: what would have to change, and what it costs. Everything from
+        the table is escaped. To keep it in a file::
+
+            Path("report.html").write_text(answer.to_html(), encoding="utf-8")
+
+        Parameters
+        ----------
+        groups : column of the table, or array-like of shape (n,), optional
+            Adds a table of the groups, as `by_group` makes it.
+        max_rows : int or None, default=100
+            Cards to show; averages are over all rows. None: a card for every row.
+
+        Returns
+        -------
+        html : str
+            HTML document.
+
+        Raises
+        ------
+        ValueError
+            For groups that `by_group` does not take, or a wrong `max_rows`.
+        """
+        if max_rows is not None and (not is_integer(max_rows) or max_rows < 0):
+            raise parameter_error(self, "max_rows", "an integer >= 0 or None", max_rows)
+        return document(self, groups, max_rows)
+
+    def _repr_html_(self):
+        return fragment(self, max_rows=20)
+
+    def __repr__(self):
+        n_valid = int(self.valid.sum())
+        return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
+
+    def __str__(self):
+        return as_text(self, max_rows=10)
+
+    def plot(self, *, ax=None, max_rows=20):
+        """Heat table of the changes (needs matplotlib).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+        max_rows : int, default=20
+            Rows to show.
+
+        Returns
+        -------
+        display : RecourseDisplay
+        """
+        from ..reports.heatmap import RecourseDisplay
+
+        return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
+
+
+def row_fields():
+    """Names of the fields that hold one entry per row."""
+    names = [field.name for field in fields(CounterfactualExplanation)]
+    return [name for name in names if name != "mutability"]

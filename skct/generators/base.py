@@ -1,0 +1,194 @@
+"""`BaseGenerator`: what the search minimises besides the class loss."""
+
+from typing import NamedTuple
+
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from ..utils.validation import check_integer, check_real
+
+__all__ = ["BaseGenerator", "has_gradient"]
+
+
+class SearchState(NamedTuple):
+    """What a penalty may look at, for the rows that are still searched.
+
+    `x` is the relaxed state of shape (n, *features), `logits` are those of the snapped
+    state; `step` counts from 1 to `max_iter`; `weights` has the shape of `x`, or is
+    None for equal weights; `anchors` is what `BaseGenerator.anchors` returned for these
+    rows.
+    """
+
+    x: Tensor
+    factual: Tensor
+    logits: Tensor
+    target: Tensor
+    step: int
+    max_iter: int
+    weights: Tensor | None = None
+    anchors: Tensor | None = None
+
+
+def distance(state, scale=None):
+    """Weighted L1 distance of each row from its factual, of shape (n,)."""
+    change = (state.x - state.factual).abs()
+    if state.weights is not None:
+        change = change * state.weights
+    if scale is not None:
+        change = change * scale
+    return change.flatten(1).sum(1)
+
+
+def distance_gradient(state, scale=None):
+    """Gradient of `distance` at the state, in its shape."""
+    gradient = (state.x - state.factual).sign_()
+    if state.weights is not None:
+        gradient = gradient.mul_(state.weights)
+    return gradient if scale is None else gradient.mul_(scale)
+
+
+class BaseGenerator(BaseEstimator):
+    """Protocol of all generators: hyper-parameters, one penalty, maybe a latent space.
+
+    A generator of your own needs `penalty`, and a constructor if it has parameters of
+    its own; the search, constraints and batching come for free. What it learns from the
+    training rows it learns in `fit` and keeps in attributes that end in ``_``.
+    `skct.testing.check_generator` tells whether it keeps the promises.
+
+    Parameters
+    ----------
+    max_iter : int, default=30
+        Largest number of gradient steps.
+    step_size : float, default=0.1
+        Step of the plain gradient descent, in model-input units.
+    threshold : float, default=0.5
+        Target probability in (0, 1) at which a counterfactual is mature.
+    lambda_cost : float, default=0.001
+        Weight of the L1 distance from the factual.
+
+    Examples
+    --------
+    >>> from skct import BaseGenerator
+    >>> class Greedy(BaseGenerator):
+    ...     def penalty(self, state):
+    ...         return 0 * state.logits[:, 0]
+    >>> Greedy(max_iter=50)
+    Greedy(max_iter=50)
+    """
+
+    latent = False  # True: the search moves z and looks at x = decode(z)
+
+    def __init__(self, *, max_iter=30, step_size=0.1, threshold=0.5, lambda_cost=0.001):
+        self.max_iter = max_iter
+        self.step_size = step_size
+        self.threshold = threshold
+        self.lambda_cost = lambda_cost
+
+    def check(self):
+        """Raise a ValueError that names the first parameter out of range."""
+        check_integer(self, "max_iter", low=1)
+        check_real(self, "step_size", low=0, open_low=True)
+        check_real(self, "threshold", low=0, high=1, open_low=True, open_high=True)
+        check_real(self, "lambda_cost", low=0)
+        return self
+
+    def fit(self, X, y=None):
+        """Learn from the encoded training rows; nothing to do unless overridden.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, *features)
+        y : Tensor of shape (n,), optional
+
+        Returns
+        -------
+        self : BaseGenerator
+        """
+        return self
+
+    def anchors(self, factual, target):
+        """What the penalty of each row needs throughout its search.
+
+        Called once per block of rows; `penalty` finds the entries of its rows in
+        ``state.anchors``.
+
+        Parameters
+        ----------
+        factual : Tensor of shape (n, *features)
+        target : int64 Tensor of shape (n,)
+
+        Returns
+        -------
+        anchors : Tensor of shape (n, ...) or None
+        """
+        return None
+
+    def encode(self, x):
+        """Model input to latent code, deterministic; the identity by default.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, *features)
+
+        Returns
+        -------
+        z : Tensor of shape (n, ...)
+        """
+        return x
+
+    def decode(self, z):
+        """Latent code to model input; the identity by default.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, ...)
+
+        Returns
+        -------
+        x : Tensor of shape (n, *features)
+        """
+        return z
+
+    def penalty(self, state):
+        """Penalty of each row, added to the class loss of its target.
+
+        Parameters
+        ----------
+        state : SearchState
+
+        Returns
+        -------
+        penalty : Tensor of shape (n,)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `penalty`.")
+
+    def penalty_gradient(self, state):
+        """Gradient of `penalty`, for speed; without it the search differentiates.
+
+        A class that overrides `penalty` alone is differentiated automatically, whatever
+        its parents define here.
+
+        Parameters
+        ----------
+        state : SearchState
+
+        Returns
+        -------
+        at_input : Tensor of shape (n, *features) or None
+            Gradient with respect to ``state.x``, a new tensor; None: zero.
+        at_logits : Tensor of shape (n, n_classes) or None
+            Gradient with respect to ``state.logits``; None: zero.
+        """
+        raise NotImplementedError
+
+
+def has_gradient(generator):
+    """Whether the class of a generator differentiates the penalty that it defines."""
+    if "penalty" in vars(generator):
+        return False
+    for owner in type(generator).__mro__:
+        if "penalty_gradient" in vars(owner):
+            return owner is not BaseGenerator and not generator.latent
+        if "penalty" in vars(owner):
+            return False
+    return False

@@ -1,0 +1,17 @@
+"""Metrics of counterfactuals: pure functions on arrays, computed in float64."""
+
+from .plausibility import implausibility, median_length_scale, mmd
+from .recourse import Burden, burden, cost, diversity, mad_weights, redundancy, validity
+
+__all__ = [
+    "Burden",
+    "burden",
+    "cost",
+    "diversity",
+    "implausibility",
+    "mad_weights",
+    "median_length_scale",
+    "mmd",
+    "redundancy",
+    "validity",
+]

@@ -1,0 +1,165 @@
+"""One file with tensors and a JSON document: written at once, read without code."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import struct
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from .._version import __version__
+
+__all__ = ["checksum", "read", "refused", "refusing", "temporary_name", "write"]
+
+
+FORMAT_VERSION = "1"
+
+
+def write(path, kind, document, tensors):
+    """Write a document and its tensors as one safetensors file.
+
+    Parameters
+    ----------
+    path : str or path-like
+    kind : str
+        What the file holds; `read` asks for the same.
+    document : JSON value
+    tensors : dict of str to Tensor
+    """
+    text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    metadata = {
+        "format": kind,
+        "format_version": FORMAT_VERSION,
+        "skct_version": __version__,
+        "document": text,
+        "sha256": checksum(text, tensors),
+    }
+    write_atomically(path, save(tensors, metadata))
+
+
+def read(path, kind):
+    """Read what `write` has written.
+
+    Returns
+    -------
+    document : JSON value
+    tensors : dict of str to Tensor
+
+    Raises
+    ------
+    ValueError
+        For any other file, a damaged one, or one of another version.
+    OSError
+        If the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        metadata = header(data)["__metadata__"]
+        found = metadata["format"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise refused(path, f"it is not a {kind}, or it is cut off") from error
+    if found != kind:
+        raise refused(path, f"it is not a {kind} but says {str(found)[:40]!r}")
+    check_versions(path, metadata)
+    try:
+        tensors, text = load(data), metadata["document"]
+        intact = checksum(text, tensors) == metadata["sha256"]
+        document = json.loads(text, object_pairs_hook=unique)
+    except (
+        *(AttributeError, KeyError, TypeError, ValueError),
+        *(RuntimeError, SafetensorError),  # RuntimeError: RecursionError, too
+    ) as error:
+        raise refused(path, "it is damaged") from error
+    if not intact:
+        raise refused(path, "it is damaged: the checksum is wrong")
+    return document, tensors
+
+
+def header(data):
+    """JSON header of a safetensors file."""
+    (size,) = struct.unpack_from("<Q", data.ljust(8, b"\0"))
+    if size > len(data) - 8:
+        raise ValueError("The header is longer than the file.")
+    return json.loads(data[8 : 8 + size].decode(), object_pairs_hook=unique)
+
+
+def unique(pairs):
+    """Dict of a JSON object that names nothing twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("A name comes twice.")
+    return found
+
+
+def check_versions(path, metadata):
+    """Refuse what another version may have meant differently."""
+    version = metadata.get("format_version")
+    if version != FORMAT_VERSION:
+        raise refused(
+            path,
+            f"it has format_version {str(version)[:20]!r}, and this version of skct "
+            f"reads {FORMAT_VERSION!r}; load it with the version that wrote it",
+        )
+    writer = str(metadata.get("skct_version"))[:20]
+    if writer.split(".")[0] != __version__.split(".")[0]:
+        raise refused(
+            path,
+            f"skct {writer} has written it, and this is {__version__}: another major "
+            "version; load it with the version that wrote it",
+        )
+
+
+def checksum(text, tensors):
+    """SHA-256 of the document and of names, types, shapes and bytes of the tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(repr((name, str(value.dtype), tuple(value.shape))).encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def refused(path, reason):
+    """Build the one error for a file that is not what it should be."""
+    return ValueError(f"Cannot load {os.fspath(path)!r}: {reason}.")
+
+
+@contextlib.contextmanager
+def refusing(path):
+    """Turn whatever goes wrong with the contents of a file into the one error."""
+    try:
+        yield
+    except ValueError as error:
+        raise refused(path, str(error).rstrip(".")) from error
+    except (
+        *(ArithmeticError, AssertionError, AttributeError, LookupError, TypeError),
+        RuntimeError,  # torch's, and RecursionError
+    ) as error:
+        raise refused(path, "its parts do not fit together") from error
+
+
+def write_atomically(path, data):
+    """Replace a file at once: whatever happens, the old one or the new one is there."""
+    target = os.path.realpath(path)  # a link stays a link
+    temporary = temporary_name(target, secrets.token_hex(4))
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def temporary_name(target, key):
+    """Name beside `target`, on the same disk."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{name}.{key}.tmp")

@@ -1,0 +1,318 @@
+"""A fitted classifier as one file without pickle, and back."""
+
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+import torch
+from skorch import NeuralNetClassifier
+from skorch.history import History
+from skorch.utils import get_map_location
+
+from ..classifier import trained
+from ..encoding.space import FeatureSpace
+from ..generators.gravitational import GravitationalGenerator
+from ..generators.registry import make_generator
+from ..preprocessing import TableEncoder
+from ..training.mlp import MLP
+from ..training.net import CounterfactualNet
+from ..training.progress import FitProgress
+from ..utils.random import seeded
+from . import archive
+from .codec import decode, encode, load_weights, unsaved
+
+__all__ = ["load_classifier", "save_classifier"]
+
+
+KIND = "skct classifier"
+NETS = {cls.__name__: cls for cls in (CounterfactualNet, NeuralNetClassifier)}
+# What the classifier sets on its net, and what is no parameter of a constructor.
+LEFT_OUT = ("module", "callbacks", "generator", "constraints", "_params_to_validate")
+FITTED = ("classes_", "seed_", "n_features_in_", "feature_names_in_")
+SPACE = (
+    *("raw_shape", "input_shape", "feature_names", "encoded_names", "owner", "columns"),
+    *("binary", "observed", "sign", "_step", "_origin", "_bent", "groups"),
+)
+# Types that the row of medians keeps; any other becomes float64 or object.
+DTYPES = {
+    str(dtype): dtype
+    for dtype in map(
+        pd.api.types.pandas_dtype,
+        (
+            *("bool", "object", "float16", "float32", "float64", "boolean", "string"),
+            *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+            *(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)),
+            *("Float32", "Float64"),
+        ),
+    )
+}
+
+
+# ---------------------------------------------------------------------------- saving
+
+
+def save_classifier(classifier, path, *, include_optimizer, include_reference):
+    """Write a fitted classifier; see `CounterfactualTrainingClassifier.save`."""
+    generator = classifier.generator_
+    if isinstance(generator, GravitationalGenerator) and not include_reference:
+        raise ValueError(
+            "GravitationalGenerator explains by training rows, which the file would "
+            "have to hold. Pass include_reference=True to save them, too."
+        )
+    tensors = {}
+    state = fitted_state(classifier)
+    if include_reference:
+        state["reference"] = classifier._reference
+    if include_optimizer:
+        state["optimizer"] = dict(classifier.net_.optimizer_.state_dict())
+    document = {
+        "parameters": encode_parameters(classifier, tensors),
+        "net_": encode_net(classifier.net_, "net_", tensors),
+        "state": {
+            name: encode(value, name, tensors) for name, value in sorted(state.items())
+        },
+    }
+    archive.write(path, KIND, document, tensors)
+
+
+def encode_parameters(classifier, tensors):
+    """Constructor parameters; a transformer of the user's own is only noted."""
+    encoded = {}
+    for name, value in classifier.get_params(deep=False).items():
+        if name == "net":
+            encoded[name] = None if value is None else encode_net(value, name, tensors)
+            check_callbacks(value)
+        elif name == "preprocessor" and value is not None and value != "auto":
+            encoded[name] = {"type": "given"}
+        else:
+            encoded[name] = encode(value, name, tensors)
+    return encoded
+
+
+def check_callbacks(net):
+    """Callbacks are objects of any kind; prediction does without."""
+    callbacks = getattr(net, "callbacks", None)
+    if callbacks and callbacks != "disable":
+        raise ValueError(
+            f"Callbacks cannot be saved without pickle: {callbacks!r:.200}. They only "
+            "matter in training: call set_params(net__callbacks=None) before save, or "
+            "use pickle or joblib."
+        )
+
+
+def encode_net(net, path, tensors):
+    """Class and parameters of a net; a module of the user's own is only noted."""
+    if type(net) not in NETS.values():
+        raise unsaved(net, path)
+    params = net.get_params(deep=False)
+    if params["compile"]:
+        raise ValueError(
+            f"'{path}__compile' is True, and a compiled module cannot be saved: use "
+            "compile=False, or save the weights with torch."
+        )
+    return {
+        "class": type(net).__name__,
+        "module": "MLP" if params["module"] is MLP else "given",
+        "parameters": {
+            name: encode(value, f"{path}__{name}", tensors)
+            for name, value in sorted(params.items())
+            if name not in LEFT_OUT
+        },
+    }
+
+
+def fitted_state(classifier):
+    """What `fit` has learnt, but for training rows and optimiser."""
+    net, space = classifier.net_, classifier.feature_space_
+    own = isinstance(classifier.preprocessor_, TableEncoder | None)
+    return {
+        "module": dict(net.module_.state_dict()),
+        "criterion": dict(net.criterion_.state_dict()),
+        "history": [{**epoch, "batches": []} for epoch in net.history],
+        "generator": classifier.generator_,
+        "generator_classes": getattr(net, "generator_classes_", set()),
+        "preprocessor": classifier.preprocessor_ if own else "given",
+        "space": {name: vars(space)[name] for name in SPACE},
+        "template": describe_template(space._template),
+        "probe": space.encode(space._template),
+        "rules": classifier._rules,
+        "fitted": {
+            name: vars(classifier)[name] for name in FITTED if name in vars(classifier)
+        },
+    }
+
+
+def describe_template(template):
+    """The row of medians and first categories that stands for a table."""
+    if isinstance(template, np.ndarray):
+        return template
+    return [
+        (template_type(column.dtype), plain(column.iloc[0]))
+        for _, column in template.items()
+    ]
+
+
+def template_type(dtype):
+    """Name of the type that a column of the template gets."""
+    if str(dtype) in DTYPES:
+        return str(dtype)
+    return "float64" if pd.api.types.is_numeric_dtype(dtype) else "object"
+
+
+def plain(value):
+    """Missing values as None."""
+    return None if value is pd.NA or value != value else value
+
+
+# --------------------------------------------------------------------------- loading
+
+
+def load_classifier(cls, path, *, module, preprocessor):
+    """Read a classifier; see `CounterfactualTrainingClassifier.load`."""
+    document, tensors = archive.read(path, KIND)
+    with archive.refusing(path):
+        check_given(document, module, preprocessor)
+        return restore(cls, document, tensors, module, preprocessor)
+
+
+def check_given(document, module, preprocessor):
+    """Ask for the parts that the file does not hold, and for no others."""
+    for name, value, is_given in (
+        ("module", module, document["net_"]["module"] == "given"),
+        ("preprocessor", preprocessor, document["state"]["preprocessor"] == "given"),
+    ):
+        if is_given and value is None:
+            what = "class or instance" if name == "module" else "fitted transformer"
+            raise ValueError(
+                f"it was saved with a {name} that is not part of skct; pass the {what} "
+                f"as load(path, {name}=...)"
+            )
+        if not is_given and value is not None:
+            raise ValueError(f"it holds its {name}; leave {name}= out")
+
+
+def restore(cls, document, tensors, module, preprocessor):
+    """Build the classifier anew."""
+    state = {k: decode(v, tensors) for k, v in document["state"].items()}
+    if not set(state["fitted"]) <= set(FITTED):
+        raise ValueError("it holds attributes that save does not write")
+    classifier = cls(
+        **decode_parameters(document["parameters"], tensors, module, preprocessor)
+    )
+    classifier._check_parameters()
+    net = decode_net(document["net_"], tensors, module)
+    if tensors:
+        raise ValueError(f"it holds tensors that nothing asks for: {[*tensors][:5]}")
+    space = restore_space(state, preprocessor)
+    constraints = space.constraints(state["rules"])
+    restore_net(net, classifier, state, space, constraints)
+    vars(classifier).update(
+        state["fitted"],
+        preprocessor_=space.transformer,
+        feature_space_=space,
+        constraints_=constraints,
+        net_=net,
+        _rules=state["rules"],
+        _reference=state.get("reference"),
+        **trained(net),
+    )
+    return classifier
+
+
+def decode_parameters(encoded, tensors, module, preprocessor):
+    """Constructor parameters."""
+    params = {}
+    for name, value in encoded.items():
+        if name == "net" and value is not None:
+            params[name] = decode_net(value, tensors, module)
+        elif value == {"type": "given"}:
+            params[name] = preprocessor
+        else:
+            params[name] = decode(value, tensors)
+    return params
+
+
+def decode_net(encoded, tensors, module):
+    """Net with its parameters, not initialised."""
+    given = encoded["module"] == "given"
+    params = {k: decode(v, tensors) for k, v in encoded["parameters"].items()}
+    if params["compile"] is not False or "module" in params or "callbacks" in params:
+        raise ValueError("it asks for a net that save does not write")
+    if params["device"] is not None:
+        there = get_map_location(params["device"])  # the CPU where there is no GPU
+        if there != torch.device(params["device"]):
+            params["device"] = str(there)
+    return NETS[encoded["class"]](deepcopy(module) if given else MLP, **params)
+
+
+def restore_space(state, preprocessor):
+    """The map between table and model input; checked on the row of medians."""
+    space = FeatureSpace.__new__(FeatureSpace)
+    vars(space).update({name: state["space"][name] for name in SPACE})
+    given = isinstance(state["preprocessor"], str)
+    space.transformer = preprocessor if given else state["preprocessor"]
+    space._template = restore_template(state["template"], space.feature_names)
+    encoded = space.encode(space._template)
+    if encoded.shape != state["probe"].shape or not np.allclose(
+        encoded, state["probe"], rtol=1e-5, atol=1e-6
+    ):
+        raise ValueError(
+            "the preprocessor encodes otherwise than the one that was saved"
+            if given
+            else "its preprocessing contradicts itself"
+        )
+    return space
+
+
+def restore_template(described, names):
+    """One row with the types of the training table."""
+    if isinstance(described, np.ndarray):
+        return described
+    columns = [pd.Series([value], dtype=DTYPES[dtype]) for dtype, value in described]
+    template = pd.DataFrame(dict(enumerate(columns)))
+    template.columns = pd.Index(names, tupleize_cols=False)
+    return template
+
+
+def restore_net(net, classifier, state, space, constraints):
+    """Initialise a net and give it what it had learnt."""
+    check_sizes(net, space.input_shape, len(state["fitted"]["classes_"]), state)
+    generator = state["generator"]
+    callbacks = getattr(classifier.net, "callbacks", None)
+    if classifier.verbose and callbacks != "disable":
+        callbacks = [*(callbacks or []), FitProgress()]
+    net.set_params(
+        callbacks=callbacks,
+        generator=make_generator(classifier.generator),
+        constraints=constraints,
+    )
+    net.check_parameters()
+    with seeded(0):
+        net.initialize()
+    load_weights(net.module_, state["module"])
+    net.criterion_.load_state_dict(state["criterion"])
+    if "optimizer" in state:
+        net.optimizer_.load_state_dict(state["optimizer"])
+    net.history_ = History(state["history"])
+    net.seed_ = state["fitted"]["seed_"]
+    net.generator_ = generator.check()
+    net.generator_classes_ = state["generator_classes"]
+    net.constraints_ = constraints.to(net.device)
+    net.check_logits(space.encode(space._template))
+
+
+def check_sizes(net, input_shape, n_classes, state):
+    """Compare the layers of an MLP with the weights, before they are allocated."""
+    net.input_shape_, net.n_classes_ = tuple(input_shape), n_classes
+    if net.module is not MLP:
+        return
+    n_layers = len(net.get_params_for("module").get("hidden_layer_sizes", (32,))) + 1
+    if len(state["module"]) != 2 * n_layers:
+        raise ValueError("its weights are not those of its layers")
+    with torch.device("meta"):
+        skeleton = net.initialized_instance(
+            MLP, {**net.sizes_wanted(MLP), **net.get_params_for("module")}
+        )
+    for name, value in skeleton.state_dict().items():
+        if value.shape != state["module"][name].shape:
+            raise ValueError(f"its weight {name!r} is not of the size of its layer")

@@ -1,0 +1,317 @@
+"""`DecisionSurfaceDisplay`: probability over two features, data, and search paths."""
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.validation import check_consistent_length
+
+from ..encoding.frames import dense, take
+from ..explain.explainer import explainer_of, look_inside
+from ..explain.explanation import CounterfactualExplanation
+from ..solvers.search import trace
+from ..utils.model import batched_logits, module_device
+from ..utils.plotting import BaseDisplay, class_colours
+from ..utils.validation import check_count, label_codes
+
+__all__ = ["DecisionSurfaceDisplay"]
+
+
+class DecisionSurfaceDisplay(BaseDisplay):
+    """Predicted probability over two features, data, and the way to counterfactuals.
+
+    Fig. 1 of the paper. Prefer `from_estimator`.
+
+    Parameters
+    ----------
+    xx, yy, response : ndarray of shape (n_y, n_x), (n_y, n_x), (n_y, n_x, n_classes)
+        Grid, as of `numpy.meshgrid`, in raw units; predicted probabilities on it.
+    points, labels : ndarray of shape (n, 2) and (n,)
+        Samples and their classes.
+    paths : ndarray of shape (n_factuals, n_states, 2)
+        From each factual to its counterfactual.
+    target, valid : ndarray of shape (n_factuals,)
+        Label asked for; whether the end of the path is a valid counterfactual.
+    classes : ndarray of shape (n_classes,)
+    feature_names : sequence of str, default=("feature 0", "feature 1")
+    mutability : sequence of str, default=("both", "both")
+        "both", "increase", "decrease" or "none" for each feature.
+
+    Attributes
+    ----------
+    surface_, paths_, factuals_, counterfactuals_, failed_ : matplotlib artists
+        Ends of paths that are not valid are in `failed_`; None without any.
+    points_ : list of matplotlib PathCollection, one per class
+    colorbar_ : matplotlib Colorbar, or None except for two classes
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from skct import CounterfactualTrainingClassifier
+    >>> from skct.plotting import DecisionSurfaceDisplay
+    >>> X, y = make_moons(100, noise=0.1, random_state=0)
+    >>> clf = CounterfactualTrainingClassifier(mutability={0: "none"}, random_state=0)
+    >>> clf = clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y)
+    >>> factuals = X[clf.predict(X) == 0][:5]
+    >>> display = DecisionSurfaceDisplay.from_estimator(clf, X, y, factuals, target=1)
+    >>> display.ax_.get_xlabel()
+    'feature 0 (immutable)'
+    """
+
+    def __init__(
+        self,
+        xx,
+        yy,
+        response,
+        points,
+        labels,
+        paths,
+        *,
+        target,
+        valid,
+        classes,
+        feature_names=("feature 0", "feature 1"),
+        mutability=("both", "both"),
+    ):
+        self.xx, self.yy, self.response = xx, yy, response
+        self.points, self.labels, self.paths = points, labels, paths
+        self.target, self.valid, self.classes = target, valid, classes
+        self.feature_names, self.mutability = feature_names, mutability
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, explanation, *, target=None, grid_resolution=200, ax=None
+    ):
+        """Search paths and probabilities of a fitted model on two numeric columns.
+
+        Parameters
+        ----------
+        estimator : CounterfactualTrainingClassifier or CounterfactualExplainer
+            Fitted; or a Pipeline that ends in a fitted classifier. An explainer brings
+            its own mutability, domain and generator.
+        X : DataFrame or array-like of shape (n, 2)
+            Samples to show, in raw units.
+        y : array-like of shape (n,)
+        explanation : CounterfactualExplanation, or table of shape (n_factuals, 2)
+            The answer of this estimator, or factuals to explain.
+        target : label or array-like, optional
+            As in `explain`, where factuals are given.
+        grid_resolution : int, default=200
+            Grid points per axis.
+        ax : matplotlib Axes, optional
+
+        Notes
+        -----
+        Factuals are explained with ``refine=False`` if a classifier is given, so that
+        paths end where the search did. A refined answer adds a last, straight step.
+        """
+        check_count("grid_resolution", grid_resolution, low=2)
+        explainer = explainer_of(estimator, refine=False)
+        view, table = look_inside(explainer, X)
+        check_two_numbers(view.space)
+        check_consistent_length(X, y)
+        label_codes(np.asarray(y), view.classes)
+        if not isinstance(explanation, CounterfactualExplanation):
+            explanation = explainer.explain(explanation, target)
+        paths = search_paths(view, explanation)
+        points = view.space.numbers(table)
+        everything = np.concatenate([points, paths.reshape(-1, 2)])
+        low, high = everything.min(0), everything.max(0)
+        margin = 0.05 * (high - low)
+        grid = surface(view, table, low - margin, high + margin, grid_resolution)
+        names = view.space.feature_names
+        return cls(
+            *grid,
+            points,
+            np.asarray(y),
+            paths,
+            target=explanation.target,
+            valid=explanation.valid,
+            classes=view.classes,
+            feature_names=[n if isinstance(n, str) else f"feature {n}" for n in names],
+            mutability=[rule.word for rule in view.rules],
+        ).plot(ax=ax)
+
+    def _layout(self):
+        return {"figsize": (6.0, 4.8)}
+
+    def _draw(self, axes):
+        ax = self.ax_ = axes[0, 0]
+        self._draw_surface(ax)
+        self._draw_points(ax)
+        self._draw_paths(ax)
+        ax.set_xlabel(self.feature_names[0])
+        ax.set_ylabel(self.feature_names[1])
+        mark_directions(ax, self.mutability)
+        draw_legend(ax)
+
+    def _draw_surface(self, ax):
+        """Probability as colour; thick lines where the prediction changes."""
+        colours = class_colours(self.classes)
+        extent = (*self.xx[0, [0, -1]], *self.yy[[0, -1], 0])
+        style = {"extent": extent, "origin": "lower", "aspect": "auto"}
+        style["interpolation"] = "bilinear"
+        self.colorbar_ = None
+        if len(self.classes) == 2:
+            style |= {"cmap": diverging(*colours.values()), "vmin": 0, "vmax": 1}
+            self.surface_ = ax.imshow(self.response[..., 1], alpha=0.5, **style)
+            label = f"Predicted probability of {self.classes[1]}"
+            self.colorbar_ = ax.figure.colorbar(self.surface_, ax=ax, label=label)
+        else:
+            self.surface_ = ax.imshow(blend(self.response, colours), **style)
+        ordered = np.sort(self.response, axis=-1)
+        lead = ordered[..., -1] - ordered[..., -2]
+        winner = self.response.argmax(-1)
+        for k in range(len(self.classes) - 1 if self.colorbar_ else len(self.classes)):
+            height = np.where(winner == k, lead, -lead)
+            if height.min() < 0 < height.max():
+                line = {"levels": [0], "colors": "0.25", "linewidths": 1.2}
+                ax.contour(self.xx, self.yy, height, **line)
+
+    def _draw_points(self, ax):
+        style = {"s": 14, "edgecolors": "white", "linewidths": 0.4, "zorder": 2}
+        self.points_ = [
+            ax.scatter(
+                *self.points[self.labels == label].T, color=colour, label=label, **style
+            )
+            for label, colour in class_colours(self.classes).items()
+        ]
+
+    def _draw_paths(self, ax):
+        from matplotlib.collections import LineCollection
+
+        self.paths_ = LineCollection(
+            self.paths, colors="black", linewidths=0.9, label="search", zorder=3
+        )
+        ax.add_collection(self.paths_)
+        colours = class_colours(self.classes)
+        ends, style = self.paths[:, -1], {"edgecolors": "black", "zorder": 4}
+        self.factuals_ = ax.scatter(
+            *self.paths[:, 0].T, s=34, color="white", label="factual", **style
+        )
+        self.counterfactuals_ = ax.scatter(
+            *ends[self.valid].T,
+            s=130,
+            marker="*",
+            color=[colours[label] for label in self.target[self.valid]],
+            linewidths=0.8,
+            label="counterfactual",
+            **style,
+        )
+        self.failed_ = None
+        if not self.valid.all():
+            style = {"marker": "x", "color": "black", "label": "no valid answer"}
+            self.failed_ = ax.scatter(*ends[~self.valid].T, s=40, zorder=4, **style)
+
+
+def check_two_numbers(space):
+    """Raise unless a model takes two numeric columns."""
+    n = len(space.feature_names)
+    if n != 2:
+        raise ValueError(
+            "DecisionSurfaceDisplay needs a model of 2 features. This one was fitted "
+            f"on {n} features."
+        )
+    words = [str(c.name) for c in space.columns if c.categories is not None]
+    if words:
+        raise ValueError(
+            f"DecisionSurfaceDisplay needs numeric columns. {words} hold categories."
+        )
+
+
+def search_paths(view, explanation):
+    """Search paths in raw units, of shape (n, n_states, n_features).
+
+    From the factuals through the states of the search to the answers. Of rows that were
+    not searched, and where alternatives are listed, only the ends are known.
+    """
+    factual = explanation.factual
+    ends = (dense(t) for t in (factual, explanation.counterfactual))
+    start, end = (view.space.numbers(t)[:, None] for t in ends)
+    searched = explanation.n_iter > 0
+    if explanation.alternative is not None or not searched.any():
+        return np.concatenate([start, end], axis=1)
+    device = module_device(view.module)
+    states = trace(
+        view.module,
+        torch.from_numpy(view.space.encode(factual)).to(device),
+        torch.from_numpy(label_codes(explanation.target, view.classes)).to(device),
+        view.generator,
+        view.constraints.to(device),
+    )
+    states = states.cpu().numpy()
+    rows = np.tile(np.arange(states.shape[1]), len(states))
+    flat = states.reshape(-1, *states.shape[2:])
+    table = view.space.decode(flat, take(factual, rows), view.rules)
+    raw = view.space.numbers(table).reshape(len(states), states.shape[1], -1)
+    path = np.where(searched[:, None, None], raw.swapaxes(0, 1), start)
+    return np.concatenate([path, end], axis=1)
+
+
+def surface(view, X, low, high, resolution):
+    """Grid between two corners, and the class probabilities on it."""
+    xx, yy = np.meshgrid(*np.linspace(low, high, resolution).T)
+    grid = np.column_stack([xx.ravel(), yy.ravel()])
+    if hasattr(X, "columns"):
+        grid = pd.DataFrame(grid, columns=X.columns)
+    logits = batched_logits(view.module, view.space.encode(grid))
+    return xx, yy, logits.softmax(1).numpy().reshape(*xx.shape, -1)
+
+
+def diverging(low, high):
+    """Colour map from one colour over white to another."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("two classes", [low, "white", high])
+
+
+def blend(response, colours):
+    """Colour of the winning class, the paler the less sure."""
+    from matplotlib.colors import to_rgb
+
+    rgb = np.array([to_rgb(colour) for colour in colours.values()])
+    floor = 1 / len(rgb)
+    strength = 0.55 * (response.max(-1, keepdims=True) - floor) / (1 - floor)
+    return 1 - strength * (1 - rgb[response.argmax(-1)])
+
+
+def mark_directions(ax, words):
+    """Write on both axes in which direction a feature cannot move."""
+    texts = {"increase": "can only increase", "decrease": "can only decrease"}
+    texts["none"] = "immutable"
+    for axis, word in zip((ax.xaxis, ax.yaxis), words, strict=True):
+        if word in texts:
+            axis.set_label_text(f"{axis.get_label_text()} ({texts[word]})")
+    if any(word in texts for word in words):
+        draw_compass(ax, words)
+
+
+def draw_compass(ax, words):
+    """Arrows where a point can go, crosses where it cannot."""
+    from matplotlib.lines import Line2D
+    from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
+    from matplotlib.patches import FancyArrowPatch
+
+    area = DrawingArea(40, 40)
+    ways = ((1, 0), (-1, 0), (0, 1), (0, -1))
+    needed = ("increase", "decrease") * 2
+    for (x, y), word, need in zip(ways, np.repeat(words, 2), needed, strict=True):
+        if word in ("both", need):
+            tip = 20 + 17 * x, 20 + 17 * y
+            arrow = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "black"}
+            area.add_artist(FancyArrowPatch((20, 20), tip, shrinkA=0, **arrow))
+        else:
+            cross = {"marker": "x", "markersize": 6, "color": "0.4", "linestyle": ""}
+            area.add_artist(Line2D([20 + 11 * x], [20 + 11 * y], **cross))
+    box = AnchoredOffsetbox("lower left", child=area, pad=0.1, borderpad=0.3)
+    box.patch.set(alpha=0.85, edgecolor="0.7")
+    ax.add_artist(box)
+
+
+def draw_legend(ax):
+    """Legend under the axes, a fixed distance below the label."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ScaledTranslation(0, -42 / 72, ax.figure.dpi_scale_trans)
+    place = {"bbox_to_anchor": (0.5, 0), "bbox_transform": ax.transAxes + below}
+    style = {"ncols": 3, "frameon": False, "borderaxespad": 0, "fontsize": 9}
+    ax.legend(loc="upper center", **place, **style)

@@ -1,0 +1,73 @@
+"""What the displays share: colours, axes, and a look into the model."""
+
+import numpy as np
+
+from .validation import wrong
+
+# Okabe and Ito: told apart with every kind of colour vision.
+COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7"),
+    *("#56B4E9", "#D55E00", "#000000", "#F0E442"),
+)
+
+
+class BaseDisplay:
+    """A figure that holds its data.
+
+    `_layout` gives the arguments of `matplotlib.pyplot.subplots`, `_draw` draws on the
+    axes that it makes. What was drawn is kept: `figure_`, `ax_` or `axes_`, and more.
+    """
+
+    def plot(self, *, ax=None):
+        """Draw, without showing.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, or array of them, optional
+            As many as there are panels; None: a new figure.
+
+        Returns
+        -------
+        self : display
+        """
+        axes = axes_for(ax, **self._layout())
+        self.figure_ = axes[0, 0].figure
+        self._draw(axes)
+        return self
+
+
+def axes_for(ax, nrows=1, ncols=1, **options):
+    """Grid of axes: new ones, or those given, whose number has to fit."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        options |= {"layout": "constrained", "squeeze": False}
+        return plt.subplots(nrows, ncols, **options)[1]
+    axes = np.asarray(ax, dtype=object)
+    if not all(hasattr(one, "figure") for one in axes.flat):
+        raise wrong("ax", "a matplotlib Axes, or an array of them", ax)
+    if axes.size != nrows * ncols:
+        raise ValueError(
+            f"This plot has {nrows * ncols} panels; 'ax' must hold as many Axes. "
+            f"Got {axes.size} instead."
+        )
+    return axes.reshape(nrows, ncols)
+
+
+def legend_beside(ax, title=None, top=1.0):
+    """Legend to the right of the axes."""
+    ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, top), frameon=False)
+
+
+def plot_colours(n):
+    """Colours for n things: Okabe-Ito, and from viridis when these run out."""
+    if n <= len(COLOURS):
+        return list(COLOURS[:n])
+    import matplotlib as mpl
+
+    return [tuple(c) for c in mpl.colormaps["viridis"](np.linspace(0, 1, n))]
+
+
+def class_colours(classes):
+    """Label -> colour."""
+    return dict(zip(list(classes), plot_colours(len(classes)), strict=True))

@@ -1,0 +1,44 @@
+"""polars frames are pandas ones inside skct: `as_pandas` in, `as_polars` out."""
+
+import sys
+
+import pandas as pd
+
+__all__ = ["as_pandas", "as_polars", "is_polars"]
+
+
+def is_polars(X):
+    """Whether X is a polars frame; polars itself is not imported for that."""
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(X, (polars.DataFrame, polars.LazyFrame))
+
+
+def as_pandas(X):
+    """Polars frames as pandas ones, where integers stay integers; all else as it is."""
+    if not is_polars(X):
+        return X
+    if not hasattr(X, "height"):
+        raise TypeError("X is a polars LazyFrame; pass X.collect().")
+    frame = X.to_pandas()
+    for name, dtype in X.schema.items():
+        kind = str(dtype).replace("Boolean", "boolean")  # as pandas spells it
+        if X[name].null_count() and (dtype.is_integer() or kind == "boolean"):
+            frame[name] = pd.array(X[name].to_list(), dtype=kind)
+        elif kind.startswith("Enum"):  # whose order older versions leave out
+            frame[name] = frame[name].cat.as_ordered()
+    return frame
+
+
+def as_polars(frame, like):
+    """Pandas frame as a polars one in the types of `like`, row by row its factual.
+
+    A value that is missing was missing before, as null or as NaN, and stays so.
+    """
+    import polars as pl
+
+    columns = []
+    for name, dtype in like.schema.items():
+        values = frame[name].reset_index(drop=True)
+        new = pl.from_pandas(values.to_frame())[name].cast(dtype)
+        columns.append(like[name].zip_with(pl.Series(values.isna().to_numpy()), new))
+    return pl.DataFrame(columns)

@@ -1,0 +1,24 @@
+"""Warnings kept quiet for a moment, in threads, too."""
+
+import threading
+import warnings
+from contextlib import contextmanager
+
+__all__ = ["quiet"]
+
+
+# `warnings.catch_warnings` is global to the process: if two threads leave it in another
+# order than they came, filters stay changed for good. So threads take turns.
+_FILTER_LOCK = threading.RLock()
+
+
+@contextmanager
+def quiet(*categories, message=""):
+    """Ignore warnings of these categories whose text starts with `message`.
+
+    Inside, nothing may wait for other threads: they may want to be quiet, too.
+    """
+    with _FILTER_LOCK, warnings.catch_warnings():
+        for category in categories:
+            warnings.filterwarnings("ignore", message, category)
+        yield
