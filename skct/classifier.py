@@ -4,7 +4,6 @@ import warnings
 from copy import deepcopy
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import compute_class_weight
@@ -15,9 +14,11 @@ from .encoding.reference import draw_reference, top_up
 from .encoding.rules import warn_outside
 from .encoding.space import FeatureSpace
 from .exceptions import SearchWarning
+from .explain.mixin import RecourseMixin
 from .generators.registry import GENERATORS, make_generator
+from .persistence import PersistenceMixin
 from .preprocessing import TableEncoder
-from .training.net import OBJECTIVES, CounterfactualNet
+from .training.net import OBJECTIVES, SHARED, CounterfactualNet, adopt, trained
 from .training.progress import FitProgress
 from .utils.dask import dask_token
 from .utils.model import sound_logits
@@ -47,22 +48,14 @@ FITTED = (
     "feature_space_",
     "constraints_",
     "net_",
-    "_rules",
-    "_reference",
-)
-
-SHARED = (
-    "objective",
-    "lambda_div",
-    "lambda_adv",
-    "lambda_reg",
-    "n_counterfactuals",
-    "burn_in",
-    "epsilon",
+    "rules_",
+    "reference_",
 )
 
 
-class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
+class CounterfactualTrainingClassifier(
+    RecourseMixin, PersistenceMixin, ClassifierMixin, BaseEstimator
+):
     """Neural classifier trained to give plausible and actionable counterfactuals.
 
     Every epoch searches counterfactuals for a sample of the training rows on the
@@ -124,8 +117,12 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
     preprocessor_ : transformer or None
     feature_space_ : FeatureSpace
         ``encode(X)`` -> float32 array, ``decode(array, like=X)`` -> X's own type.
+    rules_ : list of Rule
+        What may happen to each raw column, in raw units.
     constraints_ : Constraints
-        In model-input units.
+        The same in model-input units.
+    reference_ : pair of ndarray or None
+        Encoded training rows that plausibility is judged by, and their class indices.
     generator_ : BaseGenerator
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
@@ -332,7 +329,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
             check_consistent_length(X, y)
             state = self._go_on(X, y) if going_on else self._start(X, y)
-            warn_outside(state["feature_space_"], state["_rules"], X)
+            warn_outside(state["feature_space_"], state["rules_"], X)
             self._train(state, X, y)
         if self.objective == "paper":  # the other one learns from all
             warn_immature(self.history_, self.generator_)
@@ -372,8 +369,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         """What is fixed already, with reference rows for classes that lack some."""
         state = {name: vars(self)[name] for name in FITTED}
         codes = label_codes(y, self.classes_)
-        state["_reference"] = top_up(
-            self._reference,
+        state["reference_"] = top_up(
+            self.reference_,
             self._reference_rows(self.feature_space_, X, codes, self.seed_),
             self.n_reference,
         )
@@ -383,8 +380,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         """State of a warm start: constraints and net follow the parameters."""
         state = self._state(X, y)
         space, net = state["feature_space_"], state["net_"]
-        state["_rules"] = space.rules(self.mutability, self.domain)
-        state["constraints_"] = space.constraints(state["_rules"])
+        state["rules_"] = space.rules(self.mutability, self.domain)
+        state["constraints_"] = space.constraints(state["rules_"])
         given = CounterfactualNet() if self.net is None else self.net
         names = ("lr", "max_epochs", "batch_size")
         net.set_params(**{name: getattr(given, name) for name in names})
@@ -419,8 +416,8 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             "feature_space_": space,
             "constraints_": space.constraints(rules),
             "net_": self._make_net(classes, y),
-            "_rules": rules,
-            "_reference": self._reference_rows(space, X, codes, seed),
+            "rules_": rules,
+            "reference_": self._reference_rows(space, X, codes, seed),
         }
 
     def _train(self, state, X, y, epochs=None):
@@ -439,7 +436,7 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
             if not net.initialized_:
                 net.initialize()
             else:
-                net.earlier_rows_ = state["_reference"]
+                net.earlier_rows_ = state["reference_"]
             net.train_epochs(encoded, codes, epochs)
         vars(net).pop("earlier_rows_", None)
         vars(self).update(state, **trained(net))
@@ -588,168 +585,10 @@ class CounterfactualTrainingClassifier(ClassifierMixin, BaseEstimator):
         X = self._validate(X, reset=False)
         return sound_logits(self.module_, self.feature_space_.encode(X))
 
-    def explain(self, X, target=None, *, n_alternatives=1):
-        """Counterfactuals of the rows of X, in raw units.
-
-        Short for ``CounterfactualExplainer(self).explain(X, target)``.
-
-        Parameters
-        ----------
-        X : DataFrame, array-like or sparse matrix of shape (n, *features)
-        target : label or array-like of shape (n,), optional
-            One label for all rows, or one per row; None: the runner-up class.
-        n_alternatives : int, default=1
-            Different answers per row.
-
-        Returns
-        -------
-        explanation : CounterfactualExplanation
-        """
-        from .explain.explainer import CounterfactualExplainer
-
-        check_is_fitted(self)
-        explainer = CounterfactualExplainer(self, random_state=self.seed_)
-        return explainer.explain(X, target, n_alternatives=n_alternatives)
-
     __dask_tokenize__ = dask_token
-
-    # ---------------------------------------------------------------- persistence
-
-    def save(self, path, *, include_optimizer=False, include_reference=False):
-        """Write the fitted classifier to one file, without pickle.
-
-        The file is in the safetensors format: weights as tensors, all else as JSON in
-        its header. It is replaced at once: whatever goes wrong, a file that was there
-        before stays as it was.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Written exactly as given; no suffix is added.
-        include_optimizer : bool, default=False
-            Save the state of the optimiser, so that `partial_fit` or a warm start goes
-            on as if nothing had happened. Without it they go on from the weights with
-            a fresh optimiser.
-        include_reference : bool, default=False
-            Save the training rows that plausibility is judged by. Without them the
-            loaded classifier explains like one with ``n_reference=0``: answers are not
-            drawn towards observed rows, and `implausibility` is None.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            For a parameter that only pickle could write: callbacks, a generator, net,
-            criterion or optimiser that does not come with skct or torch. Also for a
-            `GravitationalGenerator` without `include_reference`: it explains by
-            training rows.
-        OSError
-            If the file cannot be written.
-
-        Notes
-        -----
-        No training row is in the file unless `include_reference` asks for it. What is
-        in it: weights, means and medians, the smallest and largest value of each
-        numeric column, the categories, the labels, and the constructor's parameters.
-
-        A module or transformer of your own is not in the file (of the module, the
-        weights are): `load` asks for it.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from sklearn.datasets import load_iris
-        >>> from skct import CounterfactualTrainingClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> clf = CounterfactualTrainingClassifier(lambda_div=0, lambda_adv=0,
-        ...     lambda_reg=0, random_state=0).set_params(net__max_epochs=2).fit(X, y)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "iris.skct"
-        ...     clf.save(path)
-        ...     again = CounterfactualTrainingClassifier.load(path)
-        >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
-        True
-        """
-        from .persistence.classifier import save_classifier
-
-        check_is_fitted(self)
-        save_classifier(
-            self,
-            path,
-            include_optimizer=include_optimizer,
-            include_reference=include_reference,
-        )
-
-    @classmethod
-    def load(cls, path, *, module=None, preprocessor=None):
-        """Read a classifier that `save` has written; no code of the file runs.
-
-        Parameters
-        ----------
-        path : str or path-like
-        module : torch module class or instance, optional
-            Where the classifier was saved with a module of your own: the same class
-            (``net__module__*`` are in the file), or an instance where the net was given
-            one, which is copied. Its weights come from the file.
-        preprocessor : transformer, optional
-            Where the classifier was saved with a transformer of your own: that one,
-            fitted. It is compared on a row of medians.
-
-        Returns
-        -------
-        classifier : CounterfactualTrainingClassifier
-            Fitted; predictions are those of the one saved, bit for bit. So are
-            explanations if the reference rows were saved, and what `partial_fit` and
-            warm starts make of it if the optimiser was.
-
-        Raises
-        ------
-        ValueError
-            For any other file, a damaged one, one of another `format_version` or major
-            version of skct, and where `module` or `preprocessor` is needed, not
-            needed, or not the one saved.
-        OSError
-            If the file cannot be read.
-        """
-        from .persistence.classifier import load_classifier
-
-        return load_classifier(cls, path, module=module, preprocessor=preprocessor)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
-
-
-def trained(net):
-    """Fitted attributes that are read off the net."""
-    return {
-        "module_": net.logit_module(),
-        "generator_": net.generator_,
-        "n_iter_": len(net.history),
-        "history_": history_table(net.history),
-    }
-
-
-def adopt(net):
-    """Turn an initialised skorch net into a CounterfactualNet with the same weights."""
-    defaults = CounterfactualNet()
-    extra = (*SHARED, "generator", "constraints", "random_state")
-    net.__class__ = CounterfactualNet
-    vars(net).update({name: getattr(defaults, name) for name in extra})
-    net.prefixes_ = [*net.prefixes_, "generator"]
-    net._register_virtual_param(["generator", "generator__*"])
-    return net
-
-
-def history_table(history):
-    """One row per epoch; what is recorded per batch is left out."""
-    rows = [
-        {k: v for k, v in epoch.items() if k != "batches" and not k.endswith("_best")}
-        for epoch in history
-    ]
-    table = pd.DataFrame(rows)
-    return table.drop(columns="train_batch_count", errors="ignore")
 
 
 def warn_immature(history, generator, least=0.05):

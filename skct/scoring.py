@@ -13,15 +13,15 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from . import metrics
 from .attribution import faithfulness, integrated_gradients, sensitivity
-from .classifier import CounterfactualTrainingClassifier
 from .constraints.spec import resolve_position
 from .encoding.frames import get
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
-from .explain.explained_model import unwrap
+from .explain.explained_model import Explainable, unwrap
 from .explain.explainer import CounterfactualExplainer
 from .generators.base import BaseGenerator
 from .generators.registry import make_generator
 from .robustness import recourse_robustness, robust_accuracy, stability
+from .utils.polars import as_pandas
 from .utils.quiet import quiet
 from .utils.validation import check_integer, check_real, parameter_error, unknown_name
 
@@ -263,7 +263,7 @@ class Fold:
 
     def __init__(self, estimator, X, y, options):
         inner = unwrap(estimator)[1]
-        if not isinstance(inner, CounterfactualTrainingClassifier):
+        if not isinstance(inner, Explainable):
             raise ValueError(
                 "The scorer needs a CounterfactualTrainingClassifier, or a Pipeline "
                 f"that ends in one. Got {type(inner).__name__}."
@@ -288,7 +288,7 @@ class Fold:
         explainer = CounterfactualExplainer(
             self.estimator, generator=self.options.generator, **self.seed
         )
-        kept_nothing = unwrap(self.estimator)[1]._reference is None
+        kept_nothing = unwrap(self.estimator)[1].reference_ is None
         if self.options.generator is not None and kept_nothing:
             explainer.fit(self.X, self.y)  # the generator may have to learn
         return explainer
@@ -299,14 +299,19 @@ class Fold:
         return self.explainer.explain(self.X)
 
     @cached_property
+    def inspected(self):
+        """Model, encoding and constraints, and X, checked and dense."""
+        return self.explainer.inspect(self.X)
+
+    @property
     def table(self):
         """X, checked and dense."""
-        return self.explainer._validate(self.X, reset=False)
+        return self.inspected[1]
 
-    @cached_property
+    @property
     def view(self):
         """Model, encoding and constraints."""
-        return self.explainer._current_view(self.table)
+        return self.inspected[0]
 
     @cached_property
     def encoded(self):
@@ -316,9 +321,7 @@ class Fold:
     @cached_property
     def settled(self):
         """Model input of the counterfactuals."""
-        return self.view.space.encode(
-            self.explainer._validate(self.answer.counterfactual, reset=False)
-        )
+        return self.view.space.encode(as_pandas(self.answer.counterfactual))
 
     @cached_property
     def labels(self):
@@ -410,10 +413,8 @@ class Fold:
         """Distance between alternatives; those that are not valid add nothing."""
         k = self.options.n_alternatives
         answer = self.explainer.explain(self.X, n_alternatives=k)
-        table = self.explainer._validate(answer.counterfactual, reset=False)
-        places = self.coordinates(self.view.space.encode(table)).reshape(
-            len(self.y), k, -1
-        )
+        encoded = self.view.space.encode(as_pandas(answer.counterfactual))
+        places = self.coordinates(encoded).reshape(len(self.y), k, -1)
         valid = answer.valid.reshape(-1, k, 1)
         return metrics.diversity(np.where(valid, places, places[:, :1])).mean()
 

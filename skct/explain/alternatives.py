@@ -1,4 +1,4 @@
-"""Several different answers for one row: tilted searches, thinned out by a DPP."""
+"""Several different counterfactuals of one row: weighted searches, chosen by a DPP."""
 
 from dataclasses import replace
 
@@ -8,20 +8,21 @@ from scipy.stats import gmean
 
 from ..encoding.frames import free_name
 
-__all__ = ["choose", "thin_out", "tilts"]
+__all__ = ["greedy_dpp", "random_feature_weights", "select_alternatives"]
 
 
 CANDIDATES = 4  # per alternative asked for
-SPREAD = 2.0  # log standard deviation of the tilts
+SPREAD = 2.0  # log standard deviation of the weights
 LEAST = 0.3  # least weight: no step is more than some three times as long
-SAME = 0.05  # share of the cost within which two answers count as one
+SAME = 0.05  # share of the cost within which two counterfactuals count as one
 
 
-def tilts(n_alternatives, n_columns):
-    """Weights of the raw columns, one line per candidate; the first is plain.
+def random_feature_weights(n_alternatives, n_columns):
+    """Weights of the raw columns, one line per candidate; the first are all 1.
 
-    A tilted search finds some columns dear and others cheap, so that it takes another
-    way. All rows have the same tilts: the answers of a row do not depend on others.
+    A search in which some columns cost more and others less finds another
+    counterfactual. All rows get the same weights, so that the counterfactuals of a row
+    do not depend on other rows.
     """
     if n_alternatives == 1:
         return np.ones((1, n_columns))
@@ -33,7 +34,7 @@ def tilts(n_alternatives, n_columns):
     return np.concatenate([np.ones((1, n_columns)), lines])
 
 
-def choose(distance, cost, valid, n_alternatives):
+def greedy_dpp(distance, cost, valid, n_alternatives):
     """Pick diverse candidates of every row by a determinantal point process.
 
     Greedy maximisation of the determinant of q_i q_j exp(-d_ij / c) over the chosen
@@ -78,26 +79,26 @@ def choose(distance, cost, valid, n_alternatives):
     return chosen
 
 
-def thin_out(view, candidates, weights, n_alternatives):
+def select_alternatives(model, candidates, weights, n_alternatives):
     """Explanation with `n_alternatives` rows per factual.
 
     Parameters
     ----------
-    view : View
+    model : ExplainedModel
     candidates : CounterfactualExplanation
-        All rows by the first tilt, then all rows by the second, ...
+        All rows by the first weights, then all rows by the second, ...
     weights : ndarray of shape (n_raw_columns,)
         Cost of each column.
     n_alternatives : int
     """
-    n_candidates = len(tilts(n_alternatives, 1))
+    n_candidates = len(random_feature_weights(n_alternatives, 1))
     n = len(candidates) // n_candidates
     cost, valid = (
         getattr(candidates, name).reshape(n_candidates, n).T
         for name in ("cost", "valid")
     )
-    distance = distances(view, candidates.counterfactual, weights, n_candidates)
-    chosen = choose(distance, cost, valid, n_alternatives)
+    distance = distances(model, candidates.counterfactual, weights, n_candidates)
+    chosen = greedy_dpp(distance, cost, valid, n_alternatives)
     everyone = np.repeat(np.arange(n), n_alternatives)
     picked = candidates[chosen.ravel() * n + everyone]
     alternative = np.tile(np.arange(n_alternatives), n)
@@ -110,9 +111,9 @@ def thin_out(view, candidates, weights, n_alternatives):
     )
 
 
-def distances(view, table, weights, n_candidates):
+def distances(model, table, weights, n_candidates):
     """Cost of going from one candidate to another, (n, n_candidates, n_candidates)."""
-    coordinates, owner = view.space.coordinates(view.space.encode(table))
+    coordinates, owner = model.space.coordinates(model.space.encode(table))
     places = (coordinates * weights[owner]).reshape(n_candidates, -1, len(owner))
     columns = [np.abs(places - place).sum(2) for place in places]
     return np.stack(columns, axis=2).transpose(1, 0, 2)
@@ -131,7 +132,7 @@ def numbered(table, alternative):
 
 
 def repeats(picked, distance, chosen, cost):
-    """Reasons, with a note where an answer hardly differs from an earlier one."""
+    """Reasons, with a note where a row hardly differs from an earlier alternative."""
     reason = picked.reason.copy()
     n, k = chosen.shape
     between = np.take_along_axis(distance, chosen[:, :, None], axis=1)

@@ -1,4 +1,4 @@
-"""Judgement of what a search has found: decoded, re-encoded and measured."""
+"""What a search has found, decoded, encoded again and measured."""
 
 from dataclasses import replace
 
@@ -11,49 +11,50 @@ from ..utils.model import batched_logits
 from ..utils.polars import as_polars, is_polars
 from .explanation import CounterfactualExplanation, row_fields
 
-__all__ = ["concatenate", "judge", "restore_type"]
+__all__ = ["concatenate", "evaluate", "restore_type"]
 
 
-def judge(view, X, rows, encoded, logits, wanted, weights, found, n_iter):
-    """Explanation of rows: what counts is what stands in the table.
+def evaluate(model, batch, weights, found, n_iter):
+    """Explanation of a batch; what counts is what stands in the decoded table.
 
     Parameters
     ----------
-    view : View
-    X : DataFrame or ndarray of n rows
-    rows : ndarray of shape (n,)
-        Their positions in the whole table.
-    encoded, found : ndarray of shape (n, *features)
-        Model input of the factuals, and of what was found for them.
-    logits, wanted : Tensor of shape (n, n_classes) and (n,)
-        Logits of the factuals, and the class index that each is to reach.
+    model : ExplainedModel
+    batch : Batch
+        n rows.
     weights : ndarray of shape (n_raw_columns,)
+        Cost of each raw column.
+    found : ndarray of shape (n, *features)
+        Model input of what was found for the rows.
     n_iter : ndarray of shape (n,)
+        Steps of the search.
     """
-    table = view.space.decode(found, X, view.rules)
-    encoded_again = view.space.encode(table)
-    final = batched_logits(view.module, encoded_again)
-    valid = (final.argmax(1) == wanted).numpy()
-    probability = final.softmax(1).gather(1, wanted[:, None]).squeeze(1).numpy()
-    before, owner = view.space.coordinates(encoded)
-    after, _ = view.space.coordinates(encoded_again)
-    moved = np.zeros((len(found), len(view.space.feature_names)), dtype=bool)
-    np.logical_or.at(moved.T, owner, (before != after).T)
+    space, target = model.space, batch.target
+    table = space.decode(found, batch.X, model.rules)
+    encoded_again = space.encode(table)
+    logits = batched_logits(model.module, encoded_again)
+    valid = (logits.argmax(1) == target).numpy()
+    probability = logits.softmax(1).gather(1, target[:, None]).squeeze(1).numpy()
+    before, owner = space.coordinates(batch.encoded)
+    after, _ = space.coordinates(encoded_again)
+    changed = np.zeros((len(found), len(space.feature_names)), dtype=bool)
+    np.logical_or.at(changed.T, owner, (before != after).T)
+    X = batch.X
     return CounterfactualExplanation(
         factual=X,
         counterfactual=table,
-        row=np.asarray(X.index) if hasattr(X, "index") else rows,
-        target=view.classes[wanted.numpy()],
-        predicted=view.classes[logits.argmax(1).numpy()],
+        row=np.asarray(X.index) if hasattr(X, "index") else batch.rows,
+        target=model.classes[target.numpy()],
+        predicted=model.classes[batch.logits.argmax(1).numpy()],
         valid=valid,
-        mature=probability >= view.generator.threshold,
+        mature=probability >= model.generator.threshold,
         cost=metrics.cost(before, after, weights=weights[owner]),
-        implausibility=implausibilities(view, after, wanted.numpy()),
+        implausibility=implausibilities(model, after, target.numpy()),
         probability=probability,
-        n_changed=moved.sum(1),
+        n_changed=changed.sum(1),
         n_iter=n_iter,
-        reason=reasons(view, X, valid, probability, moved, n_iter),
-        mutability=np.array([rule.word for rule in view.rules], dtype=object),
+        reason=reasons(model, X, valid, probability, changed, n_iter),
+        mutability=np.array([rule.word for rule in model.rules], dtype=object),
     )
 
 
@@ -75,22 +76,22 @@ def concatenate(parts):
     return replace(parts[0], **joined)
 
 
-def implausibilities(view, coordinates, wanted):
-    """Mean L1 distance of each answer from reference rows of its target class."""
-    if view.reference is None:
+def implausibilities(model, coordinates, target):
+    """Mean L1 distance of each row from reference rows of its target class."""
+    if model.reference is None:
         return None
-    encoded, codes = view.reference
-    reference, _ = view.space.coordinates(encoded)
+    encoded, codes = model.reference
+    reference, _ = model.space.coordinates(encoded)
     out = np.full(len(coordinates), np.nan)
-    for code in np.unique(wanted):
+    for code in np.unique(target):
         theirs = reference[codes == code]
-        rows = wanted == code
+        rows = target == code
         if len(theirs):
             out[rows] = metrics.implausibility(coordinates[rows], theirs)
     return out
 
 
-def reasons(view, X, valid, probability, moved, n_iter):
+def reasons(model, X, valid, probability, changed, n_iter):
     """Why a row failed, in words."""
     texts = np.full(len(valid), "", dtype=object)
     if valid.all():
@@ -98,11 +99,11 @@ def reasons(view, X, valid, probability, moved, n_iter):
     for i in np.flatnonzero(~valid):
         what = (
             "no feature may move in a useful direction"
-            if not moved[i].any()
+            if not changed[i].any()
             else f"stopped at target probability {probability[i]:.2f}"
         )
         texts[i] = f"{what} after {n_iter[i]} steps"
-    for name, outside in outside_domain(view.space, view.rules, X, given_only=False):
+    for name, outside in outside_domain(model.space, model.rules, X, given_only=False):
         for i in np.flatnonzero(~valid & outside):
             texts[i] += f"; {name!r} lies outside its domain"
     return texts

@@ -1,44 +1,75 @@
-"""What is inside the object to explain: front steps, model, labels, reference rows."""
+"""What is inside the object to explain: steps in front, model, labels, references."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from skorch import NeuralNet
 from torch import nn
 
-from ..classifier import CounterfactualTrainingClassifier
-from ..constraints.box import Constraints
+from ..constraints import Constraints
+from ..encoding.rules import rules_from
 from ..encoding.space import FeatureSpace
 from ..encoding.transformers import is_identity
 from ..generators.base import BaseGenerator
-from ..utils.model import LogProbability, check_single_precision
+from ..utils.model import LogProbability, check_model, check_single_precision
 
 __all__ = [
-    "View",
-    "chain",
+    "Explainable",
+    "ExplainedModel",
+    "class_labels",
+    "compose",
+    "feature_space",
     "is_fitted",
     "is_net",
     "logit_module",
+    "rules_and_constraints",
     "seed_open_states",
     "unwrap",
 ]
 
 
-class View(NamedTuple):
-    """Everything an explanation needs, however the model came."""
+class Explainable:
+    """A classifier that brings all that an explanation needs.
+
+    Fitted, it has `module_`, `classes_`, `preprocessor_`, `feature_space_`, `rules_`,
+    `constraints_`, `reference_`, `generator_` and `seed_`.
+    """
+
+
+class ExplainedModel(NamedTuple):
+    """Everything an explanation needs, however the model came.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+        Model input -> logits of shape (n, n_classes).
+    space : FeatureSpace
+        The map between table and model input.
+    rules : list of Rule
+        What may happen to each raw column.
+    constraints : Constraints
+        The same on the model input.
+    classes : ndarray of shape (n_classes,)
+        Labels in the order of the logits.
+    reference : pair of ndarray or None
+        Encoded training rows and their class indices.
+    generator : BaseGenerator
+        What the search minimises.
+    """
 
     module: nn.Module
     space: FeatureSpace
     rules: list
     constraints: Constraints
     classes: np.ndarray
-    reference: tuple | None
+    reference: tuple[np.ndarray, np.ndarray] | None
     generator: BaseGenerator
 
 
-def unwrap(estimator):
+def unwrap(estimator: Any) -> tuple[list, Any]:
     """Fitted steps in front, and the model behind Pipelines and FrozenEstimators."""
     front = []
     while isinstance(estimator, (FrozenEstimator, Pipeline)):
@@ -50,28 +81,28 @@ def unwrap(estimator):
     return front, estimator
 
 
-def is_net(estimator):
+def is_net(estimator: Any) -> bool:
     """Whether a model is a skorch net, whose labels are class indices."""
     return isinstance(estimator, NeuralNet)
 
 
-def is_fitted(inner):
+def is_fitted(inner: Any) -> bool:
     """Whether the model can be explained as it is."""
     if isinstance(inner, nn.Module):
         return True
-    return bool(inner.initialized_ if is_net(inner) else hasattr(inner, "net_"))
+    return bool(inner.initialized_ if is_net(inner) else hasattr(inner, "module_"))
 
 
-def seed_open_states(estimator, rng):
+def seed_open_states(estimator: Any, rng: np.random.Generator) -> None:
     """Seed every `random_state` that is still None."""
     for name, value in sorted(estimator.get_params(deep=True).items()):
         if name.split("__")[-1] == "random_state" and value is None:
             estimator.set_params(**{name: int(rng.integers(2**31 - 1))})
 
 
-def logit_module(inner):
+def logit_module(inner: Any) -> nn.Module:
     """Torch module from model input to logits."""
-    if isinstance(inner, CounterfactualTrainingClassifier):
+    if isinstance(inner, Explainable):
         return inner.module_
     module = inner if isinstance(inner, nn.Module) else inner.module_
     check_single_precision(module)
@@ -80,9 +111,69 @@ def logit_module(inner):
     return module
 
 
-def chain(front, classifier):
+def compose(front: list, classifier: Explainable | None) -> Pipeline | None:
     """One transformer from raw table to model input, of fitted parts."""
     steps = list(front)
     if classifier is not None and classifier.preprocessor_ is not None:
         steps.append(("preprocessor", classifier.preprocessor_))
     return Pipeline(steps) if steps else None
+
+
+def feature_space(estimator: Any, X: Any, *, learn: bool) -> FeatureSpace:
+    """Map between the table in front of an estimator and the model input.
+
+    `learn` says that X holds training rows; otherwise only its names and types are
+    read, and observed ranges are those of the classifier.
+    """
+    front, inner = unwrap(estimator)
+    if not isinstance(inner, Explainable):
+        return FeatureSpace(compose(front, None), X, learn=learn)
+    if not front:
+        return inner.feature_space_
+    space = FeatureSpace(compose(front, inner), X, learn=learn)
+    if not learn:
+        space.observe_from(inner.feature_space_)
+    return space
+
+
+def class_labels(estimator: Any, space: FeatureSpace, X: Any, y: np.ndarray):
+    """Labels of the model: its own, or those of y, else 0 ... n_classes - 1."""
+    inner = unwrap(estimator)[1]
+    if isinstance(inner, Explainable):
+        return inner.classes_
+    row = torch.from_numpy(space.encode(X[:1]))
+    n_classes = check_model(logit_module(inner), row)
+    labels = np.unique(y)
+    return labels if len(labels) == n_classes else np.arange(n_classes)
+
+
+def rules_and_constraints(estimator: Any, space: FeatureSpace, mutability, domain):
+    """Rules in raw units and constraints on the model input.
+
+    `mutability` and `domain` are those of an explainer: "inherit" takes what the
+    classifier was trained with; a net or module is unconstrained.
+    """
+    front, inner = unwrap(estimator)
+    classifier = inner if isinstance(inner, Explainable) else None
+    inherits = is_inherit(mutability), is_inherit(domain)
+    default_domain = None if classifier is None else "auto"
+    rules = space.rules(
+        None if inherits[0] else mutability, default_domain if inherits[1] else domain
+    )
+    if classifier is None:
+        return rules, space.constraints(rules)
+    trained = rules_from(space, classifier.constraints_) if front else classifier.rules_
+    rules = [
+        (old if inherits[1] else new)._replace(word=(old if inherits[0] else new).word)
+        for old, new in zip(trained, rules, strict=True)
+    ]
+    constraints = space.constraints(rules)
+    if front:
+        # Categories and integers that only the classifier's own encoding knows.
+        constraints = constraints & classifier.constraints_.shape_only()
+    return rules, constraints
+
+
+def is_inherit(value: Any) -> bool:
+    """Whether a constraint parameter has its default."""
+    return isinstance(value, str) and value == "inherit"

@@ -6,26 +6,21 @@ from copy import deepcopy
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..classifier import CounterfactualTrainingClassifier
 from ..constraints.spec import resolve_once
 from ..encoding.frames import take
 from ..encoding.reference import draw_reference
-from ..encoding.rules import rules_from, warn_outside
-from ..encoding.space import FeatureSpace
+from ..encoding.rules import warn_outside
 from ..exceptions import SearchWarning
 from ..generators.eccco import ECCCoGenerator
 from ..generators.registry import make_generator, seed_generator
-from ..solvers.refine import refine
-from ..solvers.search import search
 from ..utils.dask import dask_token
-from ..utils.model import check_model, module_device, sound_logits
+from ..utils.model import module_device
 from ..utils.random import as_random_state, draw_seed
 from ..utils.validation import (
     check_integer,
@@ -39,19 +34,23 @@ from ..utils.validation import (
     validate_labels,
     validate_table,
 )
-from .alternatives import thin_out, tilts
-from .evaluate import concatenate, judge, restore_type
+from .alternatives import random_feature_weights
+from .batch import Settings, explain_batch
+from .evaluate import concatenate, restore_type
 from .explained_model import (
-    View,
-    chain,
+    Explainable,
+    ExplainedModel,
+    class_labels,
+    feature_space,
     is_fitted,
     is_net,
     logit_module,
+    rules_and_constraints,
     seed_open_states,
     unwrap,
 )
 
-__all__ = ["CounterfactualExplainer"]
+__all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
@@ -152,7 +151,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         tags.target_tags.required = True
         tags.input_tags.sparse = True
         inner = unwrap(self.estimator)[1]
-        if isinstance(inner, CounterfactualTrainingClassifier):
+        if isinstance(inner, Explainable):
             inner_tags = inner.__sklearn_tags__().input_tags
             tags.input_tags.allow_nan = inner_tags.allow_nan
             tags.input_tags.string = inner_tags.string
@@ -185,7 +184,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     def _is_self_sufficient(self):
         """Whether the classifier inside brings everything, so that no fit is needed."""
         inner = unwrap(self.estimator)[1]
-        return isinstance(inner, CounterfactualTrainingClassifier) and is_fitted(inner)
+        return isinstance(inner, Explainable) and is_fitted(inner)
 
     # ------------------------------------------------------------------- learning
 
@@ -221,22 +220,20 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
                 seed_open_states(estimator, rng)
                 labels = np.unique(y)
                 estimator.fit(X, label_codes(y, labels) if is_net(inner) else y)
-            space = self._space(estimator, X, learn=True)
-            classes = self._classes(estimator, space, X, y)
+            space = feature_space(estimator, X, learn=True)
+            classes = class_labels(estimator, space, X, y)
             codes = label_codes(y, classes)
             learnt = space, classes, draw_reference(space, X, codes, rng)
-            view = self._view(estimator, *learnt)  # wrong constraints show here
+            model = self._model(estimator, *learnt)  # wrong constraints show here
             self._weights(space)
             if np.ndim(self.target) == 0:
                 target_codes(self.target, len(X), classes)
-        self._learnt, self.estimator_ = (*learnt, view.generator), estimator
+        self._learnt, self.estimator_ = (*learnt, model.generator), estimator
         return self
 
     def _check_parameters(self):
         inner = unwrap(self.estimator)[1]
-        if not isinstance(
-            inner, (CounterfactualTrainingClassifier, NeuralNet, nn.Module)
-        ):
+        if not isinstance(inner, (Explainable, NeuralNet, nn.Module)):
             allowed = (
                 "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
                 "a Pipeline or FrozenEstimator around one"
@@ -266,7 +263,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if owner is None:
             fitted_here = reset or hasattr(self, "estimator_")
             owner = self if fitted_here else self._owner()
-        plain_input = not isinstance(inner, CounterfactualTrainingClassifier)
+        plain_input = not isinstance(inner, Explainable)
         return validate_table(
             owner,
             X,
@@ -275,73 +272,49 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             allow_nd=(plain_input or inner.preprocessor is None) and not front,
         )
 
-    def _space(self, estimator, X, *, learn):
-        """Map between the table and the model input."""
-        front, inner = unwrap(estimator)
-        if not isinstance(inner, CounterfactualTrainingClassifier):
-            return FeatureSpace(chain(front, None), X, learn=learn)
-        if not front:
-            return inner.feature_space_
-        space = FeatureSpace(chain(front, inner), X, learn=learn)
-        if not learn:
-            space.observe_from(inner.feature_space_)
-        return space
-
-    def _view(self, estimator, space, classes, reference, generator=None):
-        """Unwrap the model and translate constraints to its input."""
-        front, inner = unwrap(estimator)
-        is_ours = isinstance(inner, CounterfactualTrainingClassifier)
-        classifier = inner if is_ours else None
-        rules, constraints = self._rules(space, classifier, bool(front))
+    def _model(self, estimator, space, classes, reference, generator=None):
+        """Unwrap the model, and translate constraints to its input."""
+        rules, constraints = rules_and_constraints(
+            estimator, space, self.mutability, self.domain
+        )
+        inner = unwrap(estimator)[1]
         module = logit_module(inner)
         if generator is None:
+            classifier = inner if isinstance(inner, Explainable) else None
             generator = self._generator(classifier, module, reference)
-        return View(module, space, rules, constraints, classes, reference, generator)
+        return ExplainedModel(
+            module, space, rules, constraints, classes, reference, generator
+        )
 
-    def _current_view(self, X):
-        """What was learnt in `fit`, or what the classifier brings, as a view."""
+    def inspect(self, X):
+        """Model, encoding and constraints behind the estimator; what displays draw.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+
+        Returns
+        -------
+        model : ExplainedModel
+            Named tuple of `module`, `space`, `rules`, `constraints`, `classes`,
+            `reference` and `generator`.
+        table : DataFrame or ndarray
+            X as it was checked.
+
+        Raises
+        ------
+        NotFittedError
+            If neither the explainer nor the classifier in it is fitted.
+        """
+        self._check_parameters()
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
         if hasattr(self, "_learnt"):
-            return self._view(self.estimator_, *self._learnt)
+            return self._model(self.estimator_, *self._learnt), X
         inner = unwrap(self.estimator)[1]
-        space = self._space(self.estimator, X, learn=False)
-        return self._view(self.estimator, space, inner.classes_, inner._reference)
-
-    def _rules(self, space, classifier, behind_front):
-        """Rules in raw units and constraints on the model input."""
-        inherit_words = is_inherit(self.mutability)
-        inherit_domain = is_inherit(self.domain)
-        given = space.rules(
-            None if inherit_words else self.mutability,
-            ("auto" if classifier else None) if inherit_domain else self.domain,
-        )
-        if classifier is None:
-            rules = given
-        else:
-            if behind_front:
-                trained = rules_from(space, classifier.constraints_)
-            else:
-                trained = classifier._rules
-            rules = [
-                (old if inherit_domain else new)._replace(
-                    word=(old if inherit_words else new).word
-                )
-                for old, new in zip(trained, given, strict=True)
-            ]
-        constraints = space.constraints(rules)
-        if behind_front and classifier is not None:
-            constraints = constraints & classifier.constraints_.shape_only()
-        return rules, constraints
-
-    def _classes(self, estimator, space, X, y):
-        """Labels of the model: its own, or those of y, else 0 ... n_classes - 1."""
-        inner = unwrap(estimator)[1]
-        if isinstance(inner, CounterfactualTrainingClassifier):
-            return inner.classes_
-        n_classes = check_model(
-            logit_module(inner), torch.from_numpy(space.encode(X[:1]))
-        )
-        labels = np.unique(y)
-        return labels if len(labels) == n_classes else np.arange(n_classes)
+        space = feature_space(self.estimator, X, learn=False)
+        learnt = space, inner.classes_, inner.reference_
+        return self._model(self.estimator, *learnt), X
 
     def _generator(self, classifier, module, reference):
         """The generator given, or the trained one made more patient; fitted."""
@@ -431,28 +404,28 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if not is_integer(n_alternatives) or n_alternatives < 1:
             allowed = "an integer >= 1"
             raise parameter_error(self, "n_alternatives", allowed, n_alternatives)
-        check_is_fitted(self)
         kept_type = X
-        X = self._validate(X, reset=False)
-        view = self._current_view(X)
-        X = view.space.widened(X)
-        weights = self._weights(view.space)
-        warn_outside(view.space, view.rules, X)
-        codes = target_codes(
-            self.target if target is None else target, len(X), view.classes
+        model, X = self.inspect(X)
+        space = model.space
+        X = space.widened(X)
+        warn_outside(space, model.rules, X)
+        settings = Settings(
+            self._weights(space), n_alternatives, self.refine, self.plausibility_weight
         )
-        size = self.batch_size or BATCH_SIZE
-        size = max(1, size // len(tilts(n_alternatives, 1)))
+        codes = target_codes(
+            self.target if target is None else target, len(X), model.classes
+        )
+        n_candidates = len(random_feature_weights(n_alternatives, 1))
+        size = max(1, (self.batch_size or BATCH_SIZE) // n_candidates)
         parts = []
         for start in tqdm(
             range(0, len(X), size), desc="Explaining", disable=not self.verbose
         ):
             rows = np.arange(start, min(start + size, len(X)))
             wanted = None if codes is None else codes[rows]
-            batch = take(X, rows), rows, wanted, weights, n_alternatives
-            parts.append(self._explain_batch(view, *batch))
+            parts.append(explain_batch(model, take(X, rows), rows, wanted, settings))
         explanation = concatenate(parts)
-        warn_about(explanation, view.generator)
+        warn_about(explanation, model.generator)
         return restore_type(explanation, kept_type)
 
     def _weights(self, space):
@@ -474,86 +447,6 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if not all(is_number(w) and 0 < w < np.inf for w in weights):
             raise parameter_error(self, "feature_weights", "positive numbers", given)
         return weights.astype(float)
-
-    def _explain_batch(self, view, X, rows, wanted, weights, n_alternatives):
-        """Explanation of one batch: all tilts of all rows in one search."""
-        lines = tilts(n_alternatives, len(weights))
-        encoded = view.space.encode(X)
-        logits = sound_logits(view.module, encoded)
-        wanted = logits.topk(2, dim=1).indices[:, 1] if wanted is None else wanted
-        if n_alternatives > 1:
-            again = np.tile(np.arange(len(X)), len(lines))
-            X, rows, encoded = (take(part, again) for part in (X, rows, encoded))
-            logits, wanted = logits[again], wanted[again]
-            lines = np.repeat(lines, len(X) // len(lines), axis=0)
-        task = view, X, encoded, logits, wanted, weights * lines
-        found, rough, n_iter = self._find(*task)
-        given = view, X, rows, encoded, logits, wanted, weights
-        explanation = judge(*given, found, n_iter)
-        lost = ~explanation.valid & (found != rough).reshape(len(found), -1).any(1)
-        if lost.any():  # refined to where the table rounds back
-            found[lost] = rough[lost]
-            explanation = judge(*given, found, n_iter)
-        if n_alternatives == 1:
-            return explanation
-        return thin_out(view, explanation, weights, n_alternatives)
-
-    def _find(self, view, X, encoded, logits, wanted, weights):
-        """Model input of the answers, refined and rough; what is there stays."""
-        found, n_iter = encoded.copy(), np.zeros(len(encoded), dtype=int)
-        rough = found
-        searched = (logits.argmax(1) != wanted).numpy()
-        if searched.any():
-            weights = weights[searched] if len(weights) > 1 else weights
-            result = self._search(view, encoded[searched], wanted[searched], weights)
-            rough = found.copy()
-            found[searched], rough[searched], n_iter[searched] = result
-        return found, rough, n_iter
-
-    def _search(self, view, encoded, wanted, weights):
-        """Refined answers, those of the search, and its steps."""
-        device = module_device(view.module)
-        factual = torch.from_numpy(encoded).to(device)
-        constraints = view.constraints.to(device)
-        scale = None
-        if (weights != 1).any():
-            scale = torch.as_tensor(weights[:, view.space.owner], dtype=torch.float32)
-            scale = scale.reshape(-1, *factual.shape[1:]).to(device)
-        try:
-            result = search(
-                view.module,
-                factual,
-                wanted.to(device),
-                view.generator,
-                constraints,
-                weights=scale,
-            )
-        except NotFittedError as error:
-            raise NotFittedError(
-                f"{type(view.generator).__name__} learns from training rows, and the "
-                "classifier has kept none (n_reference=0): call fit(X, y) of the "
-                "explainer first."
-            ) from error
-        rough, n_iter = (
-            t.cpu().numpy() for t in (result.counterfactual, result.n_iter)
-        )
-        if not self.refine:
-            return rough, rough, n_iter
-        threshold = view.generator.threshold
-        reference = view.reference
-        if reference is not None:
-            reference = [torch.from_numpy(part).to(device) for part in reference]
-        fine = refine(
-            view.module,
-            result,
-            factual,
-            constraints,
-            threshold,
-            scale,
-            plausibility_weight=self.plausibility_weight,
-            reference=reference,
-        )
-        return fine.cpu().numpy(), rough, n_iter
 
 
 def target_codes(target, n, classes):
@@ -617,22 +510,8 @@ def warn_about_alternatives(explanation):
             )
 
 
-def is_inherit(value):
-    """Whether a constraint parameter has its default."""
-    return isinstance(value, str) and value == "inherit"
-
-
-def explainer_of(estimator, **params):
+def as_explainer(estimator, **params):
     """The explainer that is given, or one around a fitted estimator."""
-    if not isinstance(estimator, CounterfactualExplainer):
-        estimator = CounterfactualExplainer(estimator, **params)
-    estimator._check_parameters()
-    check_is_fitted(estimator)
-    return estimator
-
-
-def look_inside(estimator, X):
-    """View of the model behind an estimator, and the table as it was checked."""
-    explainer = explainer_of(estimator)
-    X = explainer._validate(X, reset=False)
-    return explainer._current_view(X), X
+    if isinstance(estimator, CounterfactualExplainer):
+        return estimator
+    return CounterfactualExplainer(estimator, **params)

@@ -1,5 +1,5 @@
 """A fitted classifier as one file without pickle, and back."""
 
-from .classifier import load_classifier, save_classifier
+from .mixin import PersistenceMixin
 
-__all__ = ["load_classifier", "save_classifier"]
+__all__ = ["PersistenceMixin"]

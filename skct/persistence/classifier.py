@@ -9,13 +9,12 @@ from skorch import NeuralNetClassifier
 from skorch.history import History
 from skorch.utils import get_map_location
 
-from ..classifier import trained
 from ..encoding.space import FeatureSpace
 from ..generators.gravitational import GravitationalGenerator
 from ..generators.registry import make_generator
 from ..preprocessing import TableEncoder
 from ..training.mlp import MLP
-from ..training.net import CounterfactualNet
+from ..training.net import CounterfactualNet, trained
 from ..training.progress import FitProgress
 from ..utils.random import seeded
 from . import archive
@@ -52,7 +51,7 @@ DTYPES = {
 
 
 def save_classifier(classifier, path, *, include_optimizer, include_reference):
-    """Write a fitted classifier; see `CounterfactualTrainingClassifier.save`."""
+    """Write a fitted classifier; see `PersistenceMixin.save`."""
     generator = classifier.generator_
     if isinstance(generator, GravitationalGenerator) and not include_reference:
         raise ValueError(
@@ -62,7 +61,7 @@ def save_classifier(classifier, path, *, include_optimizer, include_reference):
     tensors = {}
     state = fitted_state(classifier)
     if include_reference:
-        state["reference"] = classifier._reference
+        state["reference"] = classifier.reference_
     if include_optimizer:
         state["optimizer"] = dict(classifier.net_.optimizer_.state_dict())
     document = {
@@ -135,7 +134,7 @@ def fitted_state(classifier):
         "space": {name: vars(space)[name] for name in SPACE},
         "template": describe_template(space._template),
         "probe": space.encode(space._template),
-        "rules": classifier._rules,
+        "rules": classifier.rules_,
         "fitted": {
             name: vars(classifier)[name] for name in FITTED if name in vars(classifier)
         },
@@ -167,12 +166,12 @@ def plain(value):
 # --------------------------------------------------------------------------- loading
 
 
-def load_classifier(cls, path, *, module, preprocessor):
-    """Read a classifier; see `CounterfactualTrainingClassifier.load`."""
+def load_classifier(cls, path, *, module, preprocessor, check):
+    """Read a classifier; see `PersistenceMixin.load`. `check` checks its parameters."""
     document, tensors = archive.read(path, KIND)
     with archive.refusing(path):
         check_given(document, module, preprocessor)
-        return restore(cls, document, tensors, module, preprocessor)
+        return restore(cls, document, tensors, module, preprocessor, check)
 
 
 def check_given(document, module, preprocessor):
@@ -191,7 +190,7 @@ def check_given(document, module, preprocessor):
             raise ValueError(f"it holds its {name}; leave {name}= out")
 
 
-def restore(cls, document, tensors, module, preprocessor):
+def restore(cls, document, tensors, module, preprocessor, check):
     """Build the classifier anew."""
     state = {k: decode(v, tensors) for k, v in document["state"].items()}
     if not set(state["fitted"]) <= set(FITTED):
@@ -199,7 +198,7 @@ def restore(cls, document, tensors, module, preprocessor):
     classifier = cls(
         **decode_parameters(document["parameters"], tensors, module, preprocessor)
     )
-    classifier._check_parameters()
+    check(classifier)
     net = decode_net(document["net_"], tensors, module)
     if tensors:
         raise ValueError(f"it holds tensors that nothing asks for: {[*tensors][:5]}")
@@ -212,8 +211,8 @@ def restore(cls, document, tensors, module, preprocessor):
         feature_space_=space,
         constraints_=constraints,
         net_=net,
-        _rules=state["rules"],
-        _reference=state.get("reference"),
+        rules_=state["rules"],
+        reference_=state.get("reference"),
         **trained(net),
     )
     return classifier

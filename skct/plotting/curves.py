@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from ..classifier import CounterfactualTrainingClassifier
-from ..explain.explained_model import unwrap
-from ..explain.explainer import look_inside
+from ..explain.explained_model import Explainable, unwrap
+from ..explain.explainer import as_explainer
 from ..robustness import robust_accuracy
 from ..utils.plotting import COLOURS, BaseDisplay, legend_beside, plot_colours
 from ..utils.validation import label_codes, wrong
@@ -107,7 +106,7 @@ class RobustAccuracyDisplay(BaseDisplay):
             options |= {"epsilons": epsilons, "attack": kind}
             scores = {}
             for name, estimator in estimators.items():
-                view, table = look_inside(estimator, X)
+                view, table = as_explainer(estimator).inspect(X)
                 data = view.space.encode(table), label_codes(y, view.classes)
                 scores[name] = robust_accuracy(view.module, *data, **options)
             heading = getattr(kind, "__name__", kind)
@@ -305,7 +304,7 @@ class HistoryDisplay(BaseDisplay):
         display : HistoryDisplay
         """
         inner = unwrap(estimator)[1]
-        if not isinstance(inner, CounterfactualTrainingClassifier):
+        if not isinstance(inner, Explainable):
             allowed = "a CounterfactualTrainingClassifier, or a Pipeline ending in one"
             raise wrong("estimator", allowed, inner)
         check_is_fitted(inner)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..attribution import integrated_gradients
-from ..explain.explainer import look_inside
+from ..explain.explainer import as_explainer
 from ..explain.explanation import CounterfactualExplanation
 from ..utils.plotting import COLOURS, BaseDisplay, class_colours, legend_beside
 from ..utils.validation import as_floats, check_count, is_integer, label_codes, wrong
@@ -263,7 +263,7 @@ class AttributionDisplay(BaseDisplay):
                 f"The 'kind' parameter must be one of {list(UNITS)}. Got {kind!r} "
                 "instead."
             )
-        view, table = look_inside(estimator, X)
+        view, table = as_explainer(estimator).inspect(X)
         codes = label_codes(np.asarray(y), view.classes)
         encoded = view.space.encode(table)
         raw = by_column(view.space, integrated_gradients(view.module, encoded, codes))

@@ -6,7 +6,7 @@ import torch
 from sklearn.utils.validation import check_consistent_length
 
 from ..encoding.frames import dense, take
-from ..explain.explainer import explainer_of, look_inside
+from ..explain.explainer import as_explainer
 from ..explain.explanation import CounterfactualExplanation
 from ..solvers.search import trace
 from ..utils.model import batched_logits, module_device
@@ -105,8 +105,8 @@ class DecisionSurfaceDisplay(BaseDisplay):
         paths end where the search did. A refined answer adds a last, straight step.
         """
         check_count("grid_resolution", grid_resolution, low=2)
-        explainer = explainer_of(estimator, refine=False)
-        view, table = look_inside(explainer, X)
+        explainer = as_explainer(estimator, refine=False)
+        view, table = explainer.inspect(X)
         check_two_numbers(view.space)
         check_consistent_length(X, y)
         label_codes(np.asarray(y), view.classes)

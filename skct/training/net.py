@@ -8,6 +8,7 @@ from copy import copy
 from inspect import Parameter, signature
 
 import numpy as np
+import pandas as pd
 import torch
 from skorch import NeuralNetClassifier
 from skorch.utils import data_from_dataset, to_tensor
@@ -50,7 +51,7 @@ from .pairs import (
 )
 from .written_out import margin_step, paper_step
 
-__all__ = ["CounterfactualNet"]
+__all__ = ["CounterfactualNet", "adopt", "trained"]
 
 
 LARGEST_LOGIT = 1e30  # float32 ends at 3.4e38
@@ -69,6 +70,17 @@ BY_PARTS = (  # methods whose work `step_at_once` does in another way
     "_set_training",
 )
 REGULARISERS = {"paper": "ridge", "margin": "slope"}
+
+# Parameters that the classifier hands on to its net.
+SHARED = (
+    "objective",
+    "lambda_div",
+    "lambda_adv",
+    "lambda_reg",
+    "n_counterfactuals",
+    "burn_in",
+    "epsilon",
+)
 
 
 class LossNotFinite(Exception):
@@ -867,3 +879,34 @@ def accepted_arguments(module):
             if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values()):
                 break
     return names
+
+
+def trained(net):
+    """Fitted attributes that are read off the net."""
+    return {
+        "module_": net.logit_module(),
+        "generator_": net.generator_,
+        "n_iter_": len(net.history),
+        "history_": history_table(net.history),
+    }
+
+
+def adopt(net):
+    """Turn an initialised skorch net into a CounterfactualNet with the same weights."""
+    defaults = CounterfactualNet()
+    extra = (*SHARED, "generator", "constraints", "random_state")
+    net.__class__ = CounterfactualNet
+    vars(net).update({name: getattr(defaults, name) for name in extra})
+    net.prefixes_ = [*net.prefixes_, "generator"]
+    net._register_virtual_param(["generator", "generator__*"])
+    return net
+
+
+def history_table(history):
+    """One row per epoch; what is recorded per batch is left out."""
+    rows = [
+        {k: v for k, v in epoch.items() if k != "batches" and not k.endswith("_best")}
+        for epoch in history
+    ]
+    table = pd.DataFrame(rows)
+    return table.drop(columns="train_batch_count", errors="ignore")

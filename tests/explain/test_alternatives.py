@@ -11,7 +11,7 @@ from sklearn.datasets import make_moons
 
 from skct import CounterfactualExplainer
 from skct.exceptions import SearchWarning
-from skct.explain.alternatives import choose, tilts
+from skct.explain.alternatives import greedy_dpp, random_feature_weights
 from skct.metrics import cost
 
 # ------------------------------------------------------------------- point process
@@ -42,7 +42,7 @@ def test_the_choice_is_that_of_determinants_computed_one_by_one(seed):
     distance = np.stack([cdist(p, p, "cityblock") for p in places])
     price = np.abs(places).sum(2)
     valid = rng.random((6, 8)) < 0.9
-    chosen = choose(distance, price, valid, 3)
+    chosen = greedy_dpp(distance, price, valid, 3)
     for i in range(6):
         expected = slow_choice(distance[i], price[i], valid[i], 3)
         assert chosen[i].tolist() == expected
@@ -51,7 +51,7 @@ def test_the_choice_is_that_of_determinants_computed_one_by_one(seed):
 def test_of_equal_price_the_farthest_is_chosen_and_a_repetition_last():
     places = np.array([[0.0], [0.0], [1.0], [3.0]])
     distance = cdist(places, places)[None]
-    chosen = choose(distance, np.ones((1, 4)), np.ones((1, 4), dtype=bool), 4)
+    chosen = greedy_dpp(distance, np.ones((1, 4)), np.ones((1, 4), dtype=bool), 4)
     assert chosen.tolist() == [[0, 3, 2, 1]]
 
 
@@ -59,10 +59,10 @@ def test_candidates_without_validity_come_last():
     places = np.array([[0.0], [5.0], [0.1]])
     distance = cdist(places, places)[None]
     valid = np.array([[True, False, True]])
-    chosen = choose(distance, np.array([[1.0, 1.0, 1.0]]), valid, 3)
+    chosen = greedy_dpp(distance, np.array([[1.0, 1.0, 1.0]]), valid, 3)
     assert chosen.tolist() == [[0, 2, 1]]
     valid = np.array([[False, False, True]])
-    assert choose(distance, np.ones((1, 3)), valid, 1).tolist() == [[2]]
+    assert greedy_dpp(distance, np.ones((1, 3)), valid, 1).tolist() == [[2]]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -72,7 +72,7 @@ def test_valid_candidates_come_before_all_others_whatever_they_cost(seed):
     places[:, 5] = 1e3  # one dear candidate
     distance = np.stack([cdist(p, p, "cityblock") for p in places])
     price, valid = np.abs(places).sum(2) + 0.1, rng.random((5, 10)) < 0.5
-    chosen = choose(distance, price, valid, 8)
+    chosen = greedy_dpp(distance, price, valid, 8)
     for row, picks in enumerate(chosen):
         assert len(set(picks)) == 8
         flags = valid[row, picks]
@@ -89,12 +89,12 @@ def test_names_that_are_taken_are_made_new(fitted, applicants):
 
 
 def test_the_first_tilt_is_plain_and_none_takes_much_longer_steps():
-    lines = tilts(3, 5)
+    lines = random_feature_weights(3, 5)
     assert (lines[0] == 1).all()
     assert lines.shape == (12, 5)
     assert lines.min() == 0.3
     assert np.log(lines[1:]).std() > 1
-    np.testing.assert_array_equal(lines, tilts(3, 5))
+    np.testing.assert_array_equal(lines, random_feature_weights(3, 5))
 
 
 # --------------------------------------------------------------------- explanations

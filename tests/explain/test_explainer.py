@@ -279,7 +279,7 @@ def test_the_default_generator_is_the_trained_one_made_patient(applicants):
     X, y = applicants
     trained = ECCCoGenerator(max_iter=25, threshold=0.55, lambda_energy=0.5)
     clf = quick(epochs=6, generator=trained).fit(X, y)
-    view = CounterfactualExplainer(clf)._current_view(X)
+    view = CounterfactualExplainer(clf).inspect(X)[0]
     assert view.generator.max_iter == 200
     assert view.generator.threshold == 0.5
     assert view.generator.lambda_energy == 0.5

@@ -1,0 +1,144 @@
+"""Rows that are explained together: search, refine, evaluate, and choose among them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import Tensor
+
+from ..encoding.frames import take
+from ..solvers.refine import refine
+from ..solvers.search import search
+from ..utils.model import module_device, sound_logits
+from .alternatives import random_feature_weights, select_alternatives
+from .evaluate import evaluate
+from .explained_model import ExplainedModel
+from .explanation import CounterfactualExplanation
+
+__all__ = ["Batch", "Settings", "explain_batch"]
+
+
+class Settings(NamedTuple):
+    """What holds for all rows of an explanation."""
+
+    weights: np.ndarray  # cost of each raw column
+    n_alternatives: int
+    refine: bool
+    plausibility_weight: float
+
+
+class Batch(NamedTuple):
+    """Rows to explain, encoded, with the class index that each is to reach."""
+
+    X: Any
+    rows: np.ndarray  # positions in the whole table
+    encoded: np.ndarray
+    logits: Tensor
+    target: Tensor
+
+    def repeated(self, times: int) -> "Batch":
+        """All rows, and all of them again."""
+        again = np.tile(np.arange(len(self.rows)), times)
+        return Batch(*(take(part, again) for part in self))
+
+
+def explain_batch(
+    model: ExplainedModel,
+    X: Any,
+    rows: np.ndarray,
+    target: Tensor | None,
+    settings: Settings,
+) -> CounterfactualExplanation:
+    """Explanation of one batch; without a target each row gets its runner-up class.
+
+    Alternatives come of searches with other weights of the columns, all in one search.
+    """
+    encoded = model.space.encode(X)
+    logits = sound_logits(model.module, encoded)
+    if target is None:
+        target = logits.topk(2, dim=1).indices[:, 1]
+    batch, weights = Batch(X, rows, encoded, logits, target), settings.weights
+    drawn = random_feature_weights(settings.n_alternatives, len(weights))
+    if len(drawn) > 1:
+        batch = batch.repeated(len(drawn))
+        drawn = np.repeat(drawn, len(X), axis=0)
+    found, unrefined, n_iter = find(model, batch, weights * drawn, settings)
+    explanation = evaluate(model, batch, weights, found, n_iter)
+    moved = (found != unrefined).reshape(len(found), -1).any(1)
+    undone = ~explanation.valid & moved
+    if undone.any():
+        # Refinement ends on the threshold, and decoding may round back across it;
+        # the result of the search lies further inside.
+        found[undone] = unrefined[undone]
+        explanation = evaluate(model, batch, weights, found, n_iter)
+    if settings.n_alternatives == 1:
+        return explanation
+    return select_alternatives(model, explanation, weights, settings.n_alternatives)
+
+
+def find(model: ExplainedModel, batch: Batch, weights: np.ndarray, settings: Settings):
+    """Refined and unrefined counterfactuals as model input, and steps of the search.
+
+    Rows that are predicted as their target already come back unchanged.
+    """
+    found, n_iter = batch.encoded.copy(), np.zeros(len(batch.encoded), dtype=int)
+    unrefined = found
+    searched = (batch.logits.argmax(1) != batch.target).numpy()
+    if searched.any():
+        weights = weights[searched] if len(weights) > 1 else weights
+        result = search_encoded(
+            model, batch.encoded[searched], batch.target[searched], weights, settings
+        )
+        unrefined = found.copy()
+        found[searched], unrefined[searched], n_iter[searched] = result
+    return found, unrefined, n_iter
+
+
+def search_encoded(
+    model: ExplainedModel,
+    encoded: np.ndarray,
+    target: Tensor,
+    weights: np.ndarray,
+    settings: Settings,
+):
+    """As `find`, for rows of which none is predicted as its target."""
+    device = module_device(model.module)
+    factual = torch.from_numpy(encoded).to(device)
+    constraints, scale = model.constraints.to(device), None
+    if (weights != 1).any():
+        scale = torch.as_tensor(weights[:, model.space.owner], dtype=torch.float32)
+        scale = scale.reshape(-1, *factual.shape[1:]).to(device)
+    try:
+        result = search(
+            model.module,
+            factual,
+            target.to(device),
+            model.generator,
+            constraints,
+            weights=scale,
+        )
+    except NotFittedError as error:
+        raise NotFittedError(
+            f"{type(model.generator).__name__} learns from training rows, and the "
+            "classifier has kept none (n_reference=0): call fit(X, y) of the "
+            "explainer first."
+        ) from error
+    unrefined = result.counterfactual.cpu().numpy()
+    n_iter = result.n_iter.cpu().numpy()
+    if not settings.refine:
+        return unrefined, unrefined, n_iter
+    reference = model.reference
+    if reference is not None:
+        reference = [torch.from_numpy(part).to(device) for part in reference]
+    refined = refine(
+        model.module,
+        result,
+        factual,
+        constraints,
+        model.generator.threshold,
+        scale,
+        plausibility_weight=settings.plausibility_weight,
+        reference=reference,
+    )
+    return refined.cpu().numpy(), unrefined, n_iter

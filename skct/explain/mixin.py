@@ -1,0 +1,33 @@
+"""`RecourseMixin`: `explain` for a fitted classifier."""
+
+from sklearn.utils.validation import check_is_fitted
+
+from .explained_model import Explainable
+from .explainer import CounterfactualExplainer
+
+__all__ = ["RecourseMixin"]
+
+
+class RecourseMixin(Explainable):
+    """Gives a classifier that is `Explainable` its `explain`."""
+
+    def explain(self, X, target=None, *, n_alternatives=1):
+        """Counterfactuals of the rows of X, in raw units.
+
+        Short for ``CounterfactualExplainer(self).explain(X, target)``.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n, *features)
+        target : label or array-like of shape (n,), optional
+            One label for all rows, or one per row; None: the runner-up class.
+        n_alternatives : int, default=1
+            Different counterfactuals per row.
+
+        Returns
+        -------
+        explanation : CounterfactualExplanation
+        """
+        check_is_fitted(self)
+        explainer = CounterfactualExplainer(self, random_state=self.seed_)
+        return explainer.explain(X, target, n_alternatives=n_alternatives)

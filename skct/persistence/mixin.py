@@ -1,0 +1,115 @@
+"""`PersistenceMixin`: `save` and `load` of a fitted classifier."""
+
+from sklearn.utils.validation import check_is_fitted
+
+from .classifier import load_classifier, save_classifier
+
+__all__ = ["PersistenceMixin"]
+
+
+class PersistenceMixin:
+    """Gives a classifier `save` and `load`."""
+
+    def save(self, path, *, include_optimizer=False, include_reference=False):
+        """Write the fitted classifier to one file, without pickle.
+
+        The file is in the safetensors format: weights as tensors, all else as JSON in
+        its header. It is replaced at once: whatever goes wrong, a file that was there
+        before stays as it was.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Written exactly as given; no suffix is added.
+        include_optimizer : bool, default=False
+            Save the state of the optimiser, so that `partial_fit` or a warm start goes
+            on as if nothing had happened. Without it they go on from the weights with
+            a fresh optimiser.
+        include_reference : bool, default=False
+            Save the training rows that plausibility is judged by. Without them the
+            loaded classifier explains like one with ``n_reference=0``: answers are not
+            drawn towards observed rows, and `implausibility` is None.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            For a parameter that only pickle could write: callbacks, a generator, net,
+            criterion or optimiser that does not come with skct or torch. Also for a
+            `GravitationalGenerator` without `include_reference`: it explains by
+            training rows.
+        OSError
+            If the file cannot be written.
+
+        Notes
+        -----
+        No training row is in the file unless `include_reference` asks for it. What is
+        in it: weights, means and medians, the smallest and largest value of each
+        numeric column, the categories, the labels, and the constructor's parameters.
+
+        A module or transformer of your own is not in the file (of the module, the
+        weights are): `load` asks for it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.datasets import load_iris
+        >>> from skct import CounterfactualTrainingClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = CounterfactualTrainingClassifier(lambda_div=0, lambda_adv=0,
+        ...     lambda_reg=0, random_state=0).set_params(net__max_epochs=2).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "iris.skct"
+        ...     clf.save(path)
+        ...     again = CounterfactualTrainingClassifier.load(path)
+        >>> bool((again.predict_proba(X) == clf.predict_proba(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        save_classifier(
+            self,
+            path,
+            include_optimizer=include_optimizer,
+            include_reference=include_reference,
+        )
+
+    @classmethod
+    def load(cls, path, *, module=None, preprocessor=None):
+        """Read a classifier that `save` has written; no code of the file runs.
+
+        Parameters
+        ----------
+        path : str or path-like
+        module : torch module class or instance, optional
+            Where the classifier was saved with a module of your own: the same class
+            (``net__module__*`` are in the file), or an instance where the net was given
+            one, which is copied. Its weights come from the file.
+        preprocessor : transformer, optional
+            Where the classifier was saved with a transformer of your own: that one,
+            fitted. It is compared on a row of medians.
+
+        Returns
+        -------
+        classifier : CounterfactualTrainingClassifier
+            Fitted; predictions are those of the one saved, bit for bit. So are
+            explanations if the reference rows were saved, and what `partial_fit` and
+            warm starts make of it if the optimiser was.
+
+        Raises
+        ------
+        ValueError
+            For any other file, a damaged one, one of another `format_version` or major
+            version of skct, and where `module` or `preprocessor` is needed, not
+            needed, or not the one saved.
+        OSError
+            If the file cannot be read.
+        """
+        return load_classifier(
+            cls,
+            path,
+            module=module,
+            preprocessor=preprocessor,
+            check=cls._check_parameters,
+        )
