@@ -63,7 +63,7 @@ def fit_skorch(X, y, epochs):
 
 SIDES = {
     "default": fit_counterfactual,
-    "paper": partial(fit_counterfactual, objective="paper", epsilon=0.3),
+    "paper": partial(fit_counterfactual, objective="paper"),
     "plain skorch": fit_skorch,
 }
 

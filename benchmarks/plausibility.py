@@ -76,8 +76,6 @@ def options(setting, objective):
     _, _, n_counterfactuals, lambda_reg, _ = setting
     return {
         "objective": "paper",
-        "net__lr": 1e-3,
-        "epsilon": 0.3,
         "n_counterfactuals": n_counterfactuals,
         "lambda_reg": lambda_reg,
     }

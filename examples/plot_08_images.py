@@ -36,11 +36,11 @@ def train(seed, **weights):
     clf = CounterfactualTrainingClassifier(
         preprocessor=None,
         generator=ECCCoGenerator(threshold=0.9),
-        epsilon=0.2,
         random_state=seed,
         **weights,
     )
     clf.set_params(net__lr=0.01, net__batch_size=64, net__max_epochs=20)
+    clf.set_params(objective__epsilon=0.2)
     return clf.set_params(net__module__hidden_layer_sizes=(64,)).fit(X_train, y_train)
 
 

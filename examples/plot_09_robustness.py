@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from skct import CounterfactualTrainingClassifier, ECCCoGenerator
+from skct import CounterfactualTrainingClassifier, ECCCoGenerator, PaperObjective
 from skct.plotting import RobustAccuracyDisplay
 from skct.robustness import robust_accuracy
 
@@ -40,11 +40,9 @@ weights = pd.DataFrame(
 def train(name, seed):
     clf = CounterfactualTrainingClassifier(
         preprocessor=None,
-        objective="paper",
+        objective=PaperObjective(epsilon=0.2, **weights[name]),
         generator=ECCCoGenerator(threshold=0.9),
-        epsilon=0.2,
         random_state=seed,
-        **weights[name],
     )
     clf.set_params(net__lr=0.01, net__batch_size=64, net__max_epochs=20)
     return clf.fit(X_train, y_train)

@@ -23,6 +23,7 @@ from skct import (
     CounterfactualExplainer,
     CounterfactualTrainingClassifier,
     ECCCoGenerator,
+    MarginObjective,
 )
 from skct.plotting import ImageGridDisplay
 from skct.robustness import robust_accuracy
@@ -76,7 +77,7 @@ clf = CounterfactualTrainingClassifier(
     net,
     preprocessor=None,
     generator=ECCCoGenerator(threshold=0.9),
-    epsilon=0.2,
+    objective=MarginObjective(epsilon=0.2),
     warm_start=True,
     random_state=0,
 )

@@ -12,7 +12,7 @@ from .generators import (
     REVISEGenerator,
 )
 from .solvers import search
-from .training import MLP, CounterfactualNet
+from .training import MLP, CounterfactualNet, MarginObjective, Objective, PaperObjective
 
 __all__ = [
     "MLP",
@@ -25,6 +25,9 @@ __all__ = [
     "ECCCoGenerator",
     "GenericGenerator",
     "GravitationalGenerator",
+    "MarginObjective",
+    "Objective",
+    "PaperObjective",
     "REVISEGenerator",
     "__version__",
     "search",

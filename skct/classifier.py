@@ -18,7 +18,10 @@ from .explain.mixin import RecourseMixin
 from .generators.registry import GENERATORS, make_generator
 from .persistence import PersistenceMixin
 from .preprocessing import TableEncoder
-from .training.net import OBJECTIVES, SHARED, CounterfactualNet, adopt, trained
+from .training.checks import check_net
+from .training.history import trained
+from .training.net import SHARED, CounterfactualNet, adopt
+from .training.objectives import LAMBDAS, OBJECTIVES, make_objective
 from .training.progress import FitProgress
 from .utils.dask import dask_token
 from .utils.model import sound_logits
@@ -41,6 +44,7 @@ from .utils.validation import (
 __all__ = ["CounterfactualTrainingClassifier"]
 
 
+PARTS = ("net", "generator", "objective")  # parameters with parameters
 FITTED = (
     "classes_",
     "seed_",
@@ -73,11 +77,12 @@ class CounterfactualTrainingClassifier(
         "auto": numeric columns standardised, string / category / bool columns one-hot
         encoded, missing values imputed. None: X is the model input, of any shape. Or
         any transformer, ColumnTransformer or Pipeline that works column by column.
-    objective : {"margin", "paper"}, default="margin"
-        "margin": it contrasts only where counterfactuals are implausible, and keeps
-        slopes in a band, which keeps accuracy and validity; see `CounterfactualNet`,
-        Notes. "paper": Eq. 2 of [1]_, whose settings are
-        ``net__lr=1e-3, epsilon=0.3``.
+    objective : str or Objective, default="margin"
+        "margin", `MarginObjective`: it contrasts only where counterfactuals are
+        implausible, and keeps slopes in a band, which keeps accuracy and validity.
+        "paper", `PaperObjective`: Eq. 2 of [1]_. Or an instance, of your own class too.
+        Its settings are reached as ``objective__epsilon``, ...; the learning rate
+        follows it unless `net` has one.
     generator : str or BaseGenerator, default="eccco"
         Search of the counterfactuals: "eccco", "generic", "revise", "gravitational" or
         an instance.
@@ -88,15 +93,14 @@ class CounterfactualTrainingClassifier(
         "auto": observed range and categories. dict: column -> (low, high) in raw
         units, either end None, or allowed categories; unlisted columns stay "auto".
         None: unbounded.
-    lambda_div, lambda_adv, lambda_reg : float, default=0.5, 0.25, 0.25
-        Weights of divergence, adversarial loss, and ridge ("paper") or slope penalty
-        ("margin"). All zero: the plain network.
+    lambda_div, lambda_adv, lambda_reg : float or None, default=None
+        Weights of divergence, adversarial loss and regulariser, short for
+        ``objective__lambda_div``, ...; None: as the objective has them. All zero: the
+        plain network.
     n_counterfactuals : float or int, default=0.3
         Share (float in (0, 1]) or number (int >= 1) of training rows per epoch.
     burn_in : float, default=0.0
         Share of the epochs trained plainly first, in [0, 1].
-    epsilon : float, default=0.1
-        Max-norm radius of nascent counterfactuals, in model-input units.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label in the classification and adversarial losses.
     n_reference : int, default=1000
@@ -138,8 +142,8 @@ class CounterfactualTrainingClassifier(
 
     Notes
     -----
-    Departures from the paper's code, apart from ``objective="margin"``: immature pairs
-    carry weight 0 in divergence and ridge; the adversarial label is the ground truth;
+    Departures from the paper's code, whatever the objective: immature pairs carry
+    weight 0 in the paper's terms; the adversarial label is the ground truth;
     the domain is the observed range; categories and integers are snapped in training,
     too. There is no `sample_weight`: rows are drawn at random, so that a weight could
     not mean repetition.
@@ -173,12 +177,11 @@ class CounterfactualTrainingClassifier(
         generator="eccco",
         mutability=None,
         domain="auto",
-        lambda_div=0.5,
-        lambda_adv=0.25,
-        lambda_reg=0.25,
+        lambda_div=None,
+        lambda_adv=None,
+        lambda_reg=None,
         n_counterfactuals=0.3,
         burn_in=0.0,
-        epsilon=0.1,
         class_weight=None,
         n_reference=1000,
         warm_start=False,
@@ -196,7 +199,6 @@ class CounterfactualTrainingClassifier(
         self.lambda_reg = lambda_reg
         self.n_counterfactuals = n_counterfactuals
         self.burn_in = burn_in
-        self.epsilon = epsilon
         self.class_weight = class_weight
         self.n_reference = n_reference
         self.warm_start = warm_start
@@ -206,7 +208,7 @@ class CounterfactualTrainingClassifier(
     # ---------------------------------------------------------------- parameters
 
     def get_params(self, deep=True):
-        """Parameters by name, nested ones of `net` and `generator` always included.
+        """Parameters by name, nested ones of net, generator and objective included.
 
         Parameters
         ----------
@@ -218,7 +220,7 @@ class CounterfactualTrainingClassifier(
         """
         params = super().get_params(deep=deep)
         if deep:
-            for name in ("net", "generator"):
+            for name in PARTS:
                 part = self._part(name)
                 if part is not None and part is not getattr(self, name):
                     nested = part.get_params(deep=True)
@@ -226,7 +228,7 @@ class CounterfactualTrainingClassifier(
         return params
 
     def set_params(self, **params):
-        """Set parameters, ``net__*`` and ``generator__*`` on the default objects, too.
+        """Set parameters; ``net__*``, ``objective__*``, ... of the defaults as well.
 
         Parameters
         ----------
@@ -237,7 +239,7 @@ class CounterfactualTrainingClassifier(
         -------
         self : CounterfactualTrainingClassifier
         """
-        for name in ("net", "generator"):
+        for name in PARTS:
             if name in params:
                 setattr(self, name, params.pop(name))
             if any(key.startswith(f"{name}__") for key in params):
@@ -247,18 +249,20 @@ class CounterfactualTrainingClassifier(
         return super().set_params(**params)
 
     def _part(self, name):
-        """The object behind `net` or `generator`; built if it is None or a name."""
+        """The object behind a parameter; built if it is None or a name."""
         value = getattr(self, name)
         if name == "net" and value is None:
             return CounterfactualNet()
-        if name == "generator" and isinstance(value, str) and value in GENERATORS:
-            return make_generator(value)
+        known = {"generator": GENERATORS, "objective": OBJECTIVES}.get(name, {})
+        if isinstance(value, str) and value in known:
+            return known[value]()
         return value if hasattr(value, "get_params") else None
 
     def _check_parameters(self):
-        check_option(self, "objective", OBJECTIVES)
-        for name in ("lambda_div", "lambda_adv", "lambda_reg", "epsilon"):
-            check_real(self, name, low=0)
+        make_objective(self.objective)
+        for name in LAMBDAS:
+            if getattr(self, name) is not None:
+                check_real(self, name, low=0)
         check_real(self, "burn_in", low=0, high=1)
         check_n_counterfactuals(self)
         check_integer(self, "n_reference", low=0)
@@ -267,7 +271,7 @@ class CounterfactualTrainingClassifier(
             raise parameter_error(self, "warm_start", "True or False", self.warm_start)
         make_generator(self.generator).check()
         if isinstance(self.net, CounterfactualNet):
-            self.net.check_parameters()
+            check_net(self.net)
         if not (self.net is None or isinstance(self.net, NeuralNetClassifier)):
             allowed = "None, a CounterfactualNet or a skorch NeuralNetClassifier"
             raise parameter_error(self, "net", allowed, self.net)
@@ -331,7 +335,7 @@ class CounterfactualTrainingClassifier(
             state = self._go_on(X, y) if going_on else self._start(X, y)
             warn_outside(state["feature_space_"], state["rules_"], X)
             self._train(state, X, y)
-        if self.objective == "paper":  # the other one learns from all
+        if self.net_.objective_.needs_mature:
             warn_immature(self.history_, self.generator_)
         return self
 
@@ -432,12 +436,10 @@ class CounterfactualTrainingClassifier(
             random_state=seed,
         )
         with seeded(seed + len(net.history or ())):
-            net.look_at(encoded, codes)
-            if not net.initialized_:
-                net.initialize()
-            else:
+            if net.initialized_:
+                # A generator that meets a new class learns anew, from these as well.
                 net.earlier_rows_ = state["reference_"]
-            net.train_epochs(encoded, codes, epochs)
+            net.partial_fit(encoded, codes, epochs=epochs)
         vars(net).pop("earlier_rows_", None)
         vars(self).update(state, **trained(net))
         return self

@@ -1,13 +1,14 @@
 """`DistributedCounterfactualNet`: one training run on several processes."""
 
-from contextlib import contextmanager
-
 import joblib
 import torch
 import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 from .solvers.search import SearchResult
 from .training.net import CounterfactualNet
+from .training.passes import ModulePass
+from .utils.model import evaluation_mode
 
 __all__ = ["DistributedCounterfactualNet"]
 
@@ -69,14 +70,14 @@ class DistributedCounterfactualNet(CounterfactualNet):
                 "script with torchrun and call torch.distributed.init_process_group "
                 "in it, or use CounterfactualNet."
             )
-        self.check_alike(X, y)
+        self._check_alike(X, y)
         follow_first_process(self.module_)
         super().on_train_begin(net, X=X, y=y, **kwargs)
 
-    def check_alike(self, X, y):
+    def _check_alike(self, X, y):
         """Raise a ValueError unless all processes have the same data and seed."""
         data = (
-            part.cpu().numpy() for part in self.training_data(self.get_dataset(X, y))
+            part.cpu().numpy() for part in self._training_data(self.get_dataset(X, y))
         )
         mine = [self.random_state, *map(joblib.hash, data)]
         found = [None] * dist.get_world_size()
@@ -88,71 +89,88 @@ class DistributedCounterfactualNet(CounterfactualNet):
                 f"{type(self).__name__} shares out the work, not the data."
             )
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
         """One epoch; at its end all processes are in the same state again."""
-        super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-        if training:
-            follow_first_process(self.module_)
+        self.parallel_ = ParallelPass(self.module_, self.infer, self.logits)
+        try:
+            super()._run_training_epoch(iterator, prefix, step_fn, **fit_params)
+        finally:
+            del self.parallel_  # it cannot be pickled
+        follow_first_process(self.module_)
 
-    def search_counterfactuals(self, factual, target):
-        """Search from a share of the factuals; the answers of all processes."""
-        mine, n = share(len(factual)), len(factual)
-        found = super().search_counterfactuals(factual[mine], target[mine])
+    def _search_counterfactuals(self, factual, target):
+        """Search from the own part of the factuals; the results of all processes."""
+        mine, n = own_rows(len(factual)), len(factual)
+        found = super()._search_counterfactuals(factual[mine], target[mine])
         return SearchResult(*(gathered(part, n) for part in found))
 
-    def one_stack(self):
-        """Dense layers that work on a share of the rows; None for other modules."""
-        dense = super().one_stack()
-        return None if dense is None else SharedForward(dense)
+    def _passes(self, dense, fit_params):
+        """Each process computes its rows; torch averages the gradients."""
+        return self.parallel_
+
+    def train_step_single(self, batch, counterfactuals=None, dense=None, **fit_params):
+        """Gradient of one batch, each process with its part of the rows."""
+        if counterfactuals is not None:
+            return super().train_step_single(batch, counterfactuals, **fit_params)
+        X, y = batch
+        self._set_training(True)
+        y_pred = self.parallel_.outputs(X, **fit_params)
+        loss = self.get_loss(y_pred, y, X=X, training=True)
+        self._check_finite(loss)
+        self.parallel_.backward(loss)
+        return {"loss": loss.detach(), "y_pred": y_pred.detach()}
+
+
+class ParallelPass(ModulePass):
+    """Passes on the own part of the rows, with the outputs of all of them.
+
+    Every process computes the same loss on the outputs of all rows, and its gradient
+    flows back to the own ones alone; `DistributedDataParallel` averages over processes.
+    """
+
+    def __init__(self, module, infer, logits):
+        super().__init__(module, infer, logits)
+        # Batch-norm statistics differ within an epoch; the first process's are kept.
+        options = {"forward_sync_buffers": False}
+        self.parallel = DistributedDataParallel(Inference(module, infer), **options)
+
+    def outputs(self, X, **fit_params):
+        """Outputs of a batch, through the module that averages gradients."""
+        mine, n = own_rows(len(X)), len(X)
+        params = {
+            k: v[mine] if torch.is_tensor(v) else v for k, v in fit_params.items()
+        }
+        return Gather.apply(self.parallel(X[mine], **params), n)
+
+    def forward(self, X, rows, **fit_params):
+        """Outputs of a batch, and of other rows in eval mode."""
+        y_pred, mine = self.outputs(X, **fit_params), own_rows(len(rows))
+        with evaluation_mode(self.module):
+            return y_pred, Gather.apply(self.infer(rows[mine]), len(rows))
 
     def slopes(self, x, target):
-        """Of the own share of the rows, so that they have a graph; and the others'."""
-        mine = share(len(x))
-        self.sharing_.active = False
-        own = super().slopes(x[mine], target[mine])
-        self.sharing_.active = True
-        return Gather.apply(own, len(x))
-
-    def train_step_single(self, batch, **params):
-        """Gradient of one batch, from the shares of all processes."""
-        with shared_out(self.module_) as self.sharing_:
-            step = super().train_step_single(batch, **params)
-        average_gradients(p for _, p in self.get_all_learnable_params())
-        return step
+        """Gradients of the targets' log-odds at some rows, with a graph."""
+        mine = own_rows(len(x))
+        return Gather.apply(super().slopes(x[mine], target[mine]), len(x))
 
 
-class SharedForward:
-    """`DenseForward` on a share of the rows, with the logits of all of them."""
+class Inference(torch.nn.Module):
+    """A module as a net evaluates it, for `DistributedDataParallel`."""
 
-    def __init__(self, dense):
-        self.dense = dense
+    def __init__(self, module, infer):
+        super().__init__()
+        self.module, self.infer = module, infer
 
-    def renew(self):
-        """Look where the weights are."""
-        self.dense.renew()
-
-    def states(self, x):
-        """Logits of all rows, and what enters each layer for the own ones."""
-        logits, states = self.dense.states(x[share(len(x))])
-        return gathered(logits, len(x)), states
-
-    def accumulate(self, states, gradient):
-        """Add to ``.grad`` what comes from the own rows."""
-        self.dense.accumulate(states, own_part(gradient))
-
-    def slopes(self, x, target):
-        """Slopes of all rows, and what led to the own ones."""
-        mine = share(len(x))
-        slopes, passed = self.dense.slopes(x[mine], target[mine])
-        return gathered(slopes, len(x)), passed
-
-    def accumulate_slopes(self, passed, gradient):
-        """Add to ``.grad`` what comes from the own slopes."""
-        self.dense.accumulate_slopes(passed, own_part(gradient))
+    def forward(self, x, **fit_params):
+        """Output for rows."""
+        return self.infer(x, **fit_params)
 
 
 class Gather(torch.autograd.Function):
-    """Rows of all processes; back goes the gradient of the own ones."""
+    """Rows of all processes; the gradient of the own ones flows back.
+
+    Scaled, since gradients of parameters are averaged, not summed.
+    """
 
     @staticmethod
     def forward(ctx, part, n):
@@ -162,85 +180,24 @@ class Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         """Own rows of the gradient, which is the same in all processes."""
-        return own_part(gradient), None
+        mine = gradient[own_rows(len(gradient))]
+        return mine * dist.get_world_size(), None
 
 
-class Sharing:
-    """Whether a module computes a share of its rows at the moment, or all of them."""
-
-    active = True
-
-
-@contextmanager
-def shared_out(module):
-    """Let a module compute a share of the rows it is given, and return all of them."""
-    n_rows, sharing = [], Sharing()
-
-    def give(module, args, kwargs):
-        if not sharing.active:
-            return None
-        n = next(len(x) for x in (*args, *kwargs.values()) if torch.is_tensor(x))
-        n_rows.append(n)
-        mine = share(n)
-        args = tuple(x[mine] if torch.is_tensor(x) else x for x in args)
-        return args, {
-            k: x[mine] if torch.is_tensor(x) else x for k, x in kwargs.items()
-        }
-
-    def take(module, args, output):
-        if not sharing.active:
-            return None
-        return Gather.apply(output, n_rows.pop())
-
-    handles = [
-        module.register_forward_pre_hook(give, with_kwargs=True),
-        module.register_forward_hook(take),
-    ]
-    try:
-        yield sharing
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def largest_share(n):
-    """Rows of a process; the last ones may have fewer."""
-    return -(-n // dist.get_world_size())
-
-
-def share(n):
-    """Which of `n` rows this process works on."""
-    size = largest_share(n)
+def own_rows(n):
+    """Which of `n` rows this process works on; the last one may have fewer."""
+    size = -(-n // dist.get_world_size())
     return slice(min(dist.get_rank() * size, n), min((dist.get_rank() + 1) * size, n))
 
 
 def gathered(part, n):
-    """All `n` rows, of which every process brings its share."""
-    size = largest_share(n)
+    """All `n` rows, of which every process brings its own."""
+    size = -(-n // dist.get_world_size())
     mine = part.detach().new_zeros((size, *part.shape[1:]))
     mine[: len(part)] = part.detach()
     whole = mine.new_empty((size * dist.get_world_size(), *part.shape[1:]))
     dist.all_gather_single(whole, mine)
     return whole[:n]
-
-
-def own_part(gradient):
-    """Gradient of the own rows, scaled since gradients of parameters are averaged."""
-    return gradient[share(len(gradient))] * dist.get_world_size()
-
-
-def average_gradients(parameters):
-    """Replace gradients by their mean over the processes.
-
-    The mean, not the sum: what a loss takes from the parameters themselves, such as a
-    penalty, is there in every process.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    parts = flat.div_(dist.get_world_size()).split([g.numel() for g in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
 
 
 def follow_first_process(module):

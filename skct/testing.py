@@ -1,4 +1,4 @@
-"""`check_generator`: whether a generator keeps the promises of the protocol."""
+"""Whether a generator or an objective keeps the promises of its protocol."""
 
 from copy import deepcopy
 
@@ -8,12 +8,18 @@ from torch import nn
 
 from .constraints.box import Constraints, Group
 from .generators.base import BaseGenerator, SearchState, has_gradient
+from .generators.eccco import ECCCoGenerator
 from .generators.registry import seed_generator
 from .solvers.search import search
+from .training.net import CounterfactualNet
+from .training.objective import Objective, Outputs, Searched
+from .training.objectives import LAMBDAS
+from .training.pairs import packed
+from .training.passes import ModulePass
 from .utils.random import seeded
 from .utils.validation import wrong
 
-__all__ = ["check_generator"]
+__all__ = ["check_generator", "check_objective"]
 
 
 def check_generator(generator):
@@ -212,3 +218,151 @@ def check_search(generator, x, target, model, constraints):
     assert torch.allclose(few.counterfactual, found[:3], atol=1e-5), (
         "a row must get the same answer alone and in company"
     )
+
+
+# ------------------------------------------------------------------------- objectives
+
+
+def check_objective(objective):
+    """Check on small made-up data that an objective works in training.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of any class; it is cloned, not touched.
+
+    Raises
+    ------
+    AssertionError
+        That names the promise which is not kept.
+    ValueError
+        For something else than an objective, or parameters that it refuses itself.
+
+    Notes
+    -----
+    The protocol: parameters are stored as given and checked in `check`; `prepare`
+    leaves the generator it is given alone; `pair` draws from its own random numbers
+    only and returns tensors with one row per counterfactual; `terms` gives one finite,
+    differentiable value per pair that depends on no other pair, since pairs are shared
+    out over mini-batches; a net trains on it. For tables and images alike.
+
+    Examples
+    --------
+    >>> from skct import Objective
+    >>> from skct.testing import check_objective
+    >>> class Pull(Objective):
+    ...     regulariser = "squares"
+    ...     def terms(self, pairs, outputs):
+    ...         gap = outputs.neighbour - outputs.counterfactual
+    ...         return gap.abs().sum(1), gap.square().sum(1)
+    >>> check_objective(Pull())
+    """
+    if not isinstance(objective, Objective):
+        raise wrong("objective", "an instance of an Objective class", objective)
+    check_settings(objective)
+    for shape in [(5,), (1, 4, 4)]:
+        x, y, model = task(shape)
+        constraints = constraints_for(shape)
+        check_prepare(objective)
+        pairs = check_pair(objective, x, y, model, constraints)
+        check_terms(objective, pairs, model, constraints)
+        check_training(objective, x, y, constraints)
+
+
+def check_settings(objective):
+    """Constructor, clone, checks, and what the class says about itself."""
+    kind = type(objective)
+    for name in objective.get_params():
+        marker = object()
+        stored = getattr(kind(**{name: marker}), name)
+        assert stored is marker, f"{kind.__name__}.__init__ must store {name} as it is"
+    assert objective.check() is objective, "check must return the objective"
+    for name in ("lambda_div", "lambda_adv", "lambda_reg", "epsilon"):
+        assert refuses(clone(objective).set_params(**{name: -1}), name), (
+            f"check must refuse {name}=-1 and name it; call super().check()"
+        )
+    taken = ("classification", "divergence", "adversarial", "train_loss", "mature")
+    assert isinstance(kind.regulariser, str), "regulariser must be a name"
+    assert kind.regulariser not in taken, (
+        f"the history has a column {kind.regulariser!r} already; name the regulariser "
+        "otherwise"
+    )
+
+
+def check_prepare(objective):
+    """The generator that is given stays as it is."""
+    given = ECCCoGenerator()
+    before = given.get_params()
+    prepared = objective.prepare(given)
+    assert isinstance(prepared, BaseGenerator), "prepare must return a generator"
+    assert given.get_params() == before, "prepare must not change the generator"
+
+
+def check_pair(objective, x, y, model, constraints):
+    """Named tensors with a row per counterfactual; the same for the same seed."""
+    target = (y + 1) % 3
+    generator = objective.prepare(ECCCoGenerator(max_iter=10))
+    result = search(model, x, target, generator, constraints, epsilon=objective.epsilon)
+    searched = Searched(x, y, model(x).argmax(1), result)
+    state, before = torch.get_rng_state(), x.clone()
+    pairs, again = (
+        objective.pair(x, y, searched, constraints, torch.Generator().manual_seed(0))
+        for _ in range(2)
+    )
+    assert torch.equal(torch.get_rng_state(), state), (
+        "pair must draw from the generator that it is given only"
+    )
+    assert torch.equal(x, before), "pair must not write to the rows"
+    for name in ("nascent", "label", "counterfactual", "neighbour", "target"):
+        assert hasattr(pairs, name), f"pairs must have a field {name!r}"
+    for value, other in zip(pairs, again, strict=True):
+        assert torch.is_tensor(value), "pairs must be a named tuple of tensors"
+        assert len(value) == len(x), "each field must hold one row per counterfactual"
+        assert torch.equal(value, other), "the same random numbers must give same pairs"
+    return pairs
+
+
+def check_terms(objective, pairs, model, constraints):
+    """Two finite differentiable values per pair, whatever the other pairs are."""
+
+    def terms(chunk):
+        passes = ModulePass(model, model, model)
+        _, output = passes.forward(chunk.nascent, packed(chunk))
+        logits = output[len(chunk.target) :].split(len(chunk.target))
+        outputs = Outputs(*logits, passes.slopes, constraints)
+        return torch.stack([*objective.terms(chunk, outputs)])
+
+    n = len(pairs.target)
+    together = terms(pairs)
+    assert together.shape == (2, n), "terms must return two Tensors of shape (n,)"
+    assert together.isfinite().all(), "terms must be finite"
+    if together.requires_grad:
+        gradients = torch.autograd.grad(
+            together.sum(), list(model.parameters()), allow_unused=True
+        )
+        assert all(g is None or g.isfinite().all() for g in gradients), (
+            "the gradient of the terms must be finite"
+        )
+    alone = terms(type(pairs)(*(value[3:5] for value in pairs)))
+    assert torch.allclose(alone, together[:, 3:5], rtol=1e-4, atol=1e-5), (
+        "the terms of a pair must not depend on other pairs"
+    )
+
+
+def check_training(objective, x, y, constraints):
+    """A net learns something else than without counterfactuals, and nothing breaks."""
+    learnt = []
+    for given in (objective, clone(objective).set_params(**dict.fromkeys(LAMBDAS, 0))):
+        net = CounterfactualNet(
+            objective=given,
+            constraints=constraints,
+            max_epochs=2,
+            batch_size=32,
+            random_state=0,
+        )
+        with seeded(0):
+            net.fit(x.numpy(), y.numpy())
+        learnt.append(torch.cat([p.flatten() for p in net.module_.parameters()]))
+        assert learnt[-1].isfinite().all(), "training must keep weights finite"
+    if not objective.is_plain:
+        assert not torch.equal(*learnt), "training must learn from counterfactuals"

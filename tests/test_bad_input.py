@@ -272,7 +272,7 @@ PARAMETERS = [
     given("lambda_div", {"lambda_div": -0.1}, "'lambda_div'", "-0.1", "[0, inf)"),
     given("lambda_adv", {"lambda_adv": np.nan}, "'lambda_adv'", "nan", "[0, inf)"),
     given("lambda_reg", {"lambda_reg": np.inf}, "'lambda_reg'", "Got inf", "[0, inf)"),
-    given("epsilon", {"epsilon": "x"}, "'epsilon'", "'x'", "[0, inf)"),
+    given("epsilon", {"objective__epsilon": "x"}, "'epsilon'", "'x'", "[0, inf)"),
     given("burn_in", {"burn_in": 2}, "'burn_in'", "Got 2", "[0, 1]"),
     given(
         "n_counterfactuals",
@@ -978,7 +978,7 @@ SCORERS += [
         ("generators", "eccco", "'generators'", "Did you mean 'generator'"),
         ("generator", "wachter", "'generator'", "'wachter'", "'eccco'"),
         ("length_scale", np.ones(2), "'length_scale'", "array", "(0, inf)"),
-        ("epsilon", -1, "'epsilon'", "-1", "[0, inf)"),
+        ("objective__epsilon", -1, "'epsilon'", "-1", "[0, inf)"),
         ("noise", "x", "'noise'", "'x'", "[0, inf)"),
         ("n_alternatives", 0, "'n_alternatives'", "Got 0", ">= 1"),
         ("n_models", 1.5, "'n_models'", "1.5", ">= 1"),

@@ -172,7 +172,8 @@ def test_an_interrupt_leaves_a_usable_net_and_the_last_whole_epoch(data, tmp_pat
     [
         ({"net__lr": 0.01}, r"other parameters \(lr\)"),
         ({"net__max_epochs": 9}, r"other parameters \(max_epochs\)"),
-        ({"lambda_div": 0.7, "epsilon": 0.3}, r"\(lambda_div, epsilon\)"),
+        ({"lambda_div": 0.7, "burn_in": 0.3}, r"\(lambda_div, burn_in\)"),
+        ({"objective__epsilon": 0.3}, r"other parameters \(objective\)"),
         ({"generator__max_iter": 9}, r"other parameters \(generator\)"),
         ({"mutability": {"age": "none"}}, r"other parameters \(constraints\)"),
         ({"random_state": 1}, "initial weights or random_state"),

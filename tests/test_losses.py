@@ -11,12 +11,14 @@ from skct.losses import (
     divergence,
     energy,
     log_odds,
-    margin_divergence,
-    raised,
-    relative_energy,
     ridge,
+)
+from skct.training.margin import (
+    margin_divergence,
+    relative_energy,
     slope_penalty,
     stall_penalty,
+    threshold_with_margin,
 )
 
 LOGITS = torch.tensor([[1.0, -2.0, 0.5], [3.0, 4.0, -1.0]])
@@ -87,9 +89,9 @@ def test_slopes_outside_the_band_cost_the_square_of_their_distance():
 
 
 def test_the_farther_from_data_the_gentler_slopes_have_to_be():
-    void = torch.linspace(0, 1, 5)
-    found = slope_penalty(along(*[6.0] * 5), FREE, void)
-    expected = (void * math.log(6 / 1.5)) ** 2
+    off_support = torch.linspace(0, 1, 5)
+    found = slope_penalty(along(*[6.0] * 5), FREE, off_support)
+    expected = (off_support * math.log(6 / 1.5)) ** 2
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -128,9 +130,11 @@ def test_the_pull_of_a_stuck_search_is_in_the_direction_of_data():
 
 def test_a_raised_threshold_is_one_logit_higher():
     p = torch.tensor([0.01, 0.5, 0.95], dtype=torch.float64)
-    found = torch.tensor([raised(each) for each in p.tolist()], dtype=torch.float64)
+    found = torch.tensor(
+        [threshold_with_margin(each) for each in p.tolist()], dtype=torch.float64
+    )
     torch.testing.assert_close(torch.logit(found), torch.logit(p) + 1)
-    assert raised(math.nextafter(1, 0)) < 1
+    assert threshold_with_margin(math.nextafter(1, 0)) < 1
 
 
 def test_immature_pairs_weigh_nothing_in_both_terms():

@@ -43,10 +43,10 @@ class Normalised(nn.Sequential):
 class Searching(CounterfactualNet):
     """A net that notes how many rows it searches from."""
 
-    def search_counterfactuals(self, factual, target):
+    def _search_counterfactuals(self, factual, target):
         """As ever."""
         self.noted_ = len(factual)
-        return super().search_counterfactuals(factual, target)
+        return super()._search_counterfactuals(factual, target)
 
 
 class Noting(DistributedCounterfactualNet, Searching):

@@ -24,9 +24,11 @@ import torch
 from data import MORE, NAMES, SETTINGS, load
 from sklearn.model_selection import train_test_split
 
-from skct import CounterfactualNet, losses
+from skct import MarginObjective
+from skct.losses import log_odds
 from skct.robustness import robust_accuracy
-from skct.training import pairs
+from skct.training.margin import LOW, slope_penalty
+from skct.training.pairs import draw_neighbours
 
 N_ROWS = 400  # factuals
 EPOCHS = 100
@@ -42,7 +44,8 @@ MEASURES = {
     "validity": lambda s, p: 100 * s["validity"],
     "accuracy under PGD 0.1": lambda s, p: 100 * s["pgd"],
 }
-BAND, OBJECTIVE = losses.slope_penalty, CounterfactualNet.objective_terms
+WHERE = "skct.training.margin"
+TERMS = MarginObjective.terms
 
 
 class Change(NamedTuple):
@@ -59,34 +62,33 @@ def in_full(x, *_):
 
 
 def any_neighbour(factual, target, X, y, rng):
-    return pairs.draw_neighbours(target, y, rng)
+    return draw_neighbours(target, y, rng)
 
 
-def whoever_it_is(net, classification, chunk, output):
+def whoever_it_is(objective, pairs, outputs):
     """All neighbours pass for recognised: they are asked about first."""
-    odds = [lambda logits, target: torch.ones(len(logits)), losses.log_odds]
-    odds += [losses.log_odds]
-    with patch("skct.losses.log_odds", lambda *given: odds.pop(0)(*given)):
-        return OBJECTIVE(net, classification, chunk, output)
+    odds = [lambda logits, target: torch.ones(len(logits)), log_odds]
+    with patch(f"{WHERE}.log_odds", lambda *given: odds.pop(0)(*given)):
+        return TERMS(objective, pairs, outputs)
 
 
-def no_lower_end(gradient, fixed, void):
+def no_lower_end(gradient, fixed, off_support):
     length = gradient.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return BAND(gradient * (losses.LOW / length).clamp_min(1), fixed, void)
+    return slope_penalty(gradient * (LOW / length).clamp_min(1), fixed, off_support)
 
 
-def no_upper_end(gradient, fixed, void):
+def no_upper_end(gradient, fixed, off_support):
     length = gradient.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return BAND(gradient * (losses.LOW / length).clamp_max(1), fixed, void)
+    return slope_penalty(gradient * (LOW / length).clamp_max(1), fixed, off_support)
 
 
-def everywhere(gradient, fixed, void):
-    return BAND(gradient, fixed, 0 * void)
+def everywhere(gradient, fixed, off_support):
+    return slope_penalty(gradient, fixed, 0 * off_support)
 
 
-def lower_everywhere(gradient, fixed, void):
-    with patch("skct.losses.HIGH", 4.0):
-        return BAND(gradient, fixed, 0 * void)
+def lower_everywhere(gradient, fixed, off_support):
+    with patch(f"{WHERE}.HIGH", 4.0):
+        return slope_penalty(gradient, fixed, 0 * off_support)
 
 
 def nothing(gradient, direction, short):
@@ -95,24 +97,24 @@ def nothing(gradient, direction, short):
 
 CHANGES = {
     "default": Change(),
-    "all pairs count alike": Change("skct.training.net.implausible_share", in_full),
+    "all pairs count alike": Change(f"{WHERE}.atypicality", in_full),
     "neighbours taken for another class count, too": Change(
-        "skct.training.net.CounterfactualNet.objective_terms", whoever_it_is
+        f"{WHERE}.MarginObjective.terms", whoever_it_is
     ),
     "any row of the class as neighbour": Change(
-        "skct.training.net.draw_near_neighbours", any_neighbour
+        f"{WHERE}.draw_near_neighbours", any_neighbour
     ),
-    "searches to the threshold": Change("skct.losses.raised", lambda p: p),
-    "nothing where searches fell short": Change("skct.losses.stall_penalty", nothing),
-    "no lower end of the band": Change("skct.losses.slope_penalty", no_lower_end),
-    "no upper end": Change("skct.losses.slope_penalty", no_upper_end),
-    "upper end 6 everywhere": Change("skct.losses.slope_penalty", everywhere),
-    "upper end 4 everywhere": Change("skct.losses.slope_penalty", lower_everywhere),
+    "searches to the threshold": Change(f"{WHERE}.threshold_with_margin", lambda p: p),
+    "nothing where searches fell short": Change(f"{WHERE}.stall_penalty", nothing),
+    "no lower end of the band": Change(f"{WHERE}.slope_penalty", no_lower_end),
+    "no upper end": Change(f"{WHERE}.slope_penalty", no_upper_end),
+    "upper end 6 everywhere": Change(f"{WHERE}.slope_penalty", everywhere),
+    "upper end 4 everywhere": Change(f"{WHERE}.slope_penalty", lower_everywhere),
     "lambda_reg=0: no slopes": Change(params={"lambda_reg": 0.0}),
     "lambda_div=0: no divergence": Change(params={"lambda_div": 0.0}),
     "lambda_adv=0: no adversarial loss": Change(params={"lambda_adv": 0.0}),
     "lr=1e-3": Change(lr=1e-3),
-    "epsilon=0.3": Change(params={"epsilon": 0.3}),
+    "epsilon=0.3": Change(params={"objective": MarginObjective(epsilon=0.3)}),
 }
 
 
@@ -133,10 +135,6 @@ def validation(name):
 def trained(task, name, seed, change, epochs):
     """Net of the default objective but for one change."""
     with ExitStack() as stack:
-        # The formulas that are written out know of no change.
-        stack.enter_context(
-            patch("skct.training.net.dense_layers", lambda module: None)
-        )
         if change.where:
             stack.enter_context(patch(change.where, change.what))
         net, _ = margin.train(

@@ -33,7 +33,7 @@ from torch import nn
 from skct import MLP
 from skct.attribution import reflect
 from skct.robustness import numpy_seeded, pgd
-from skct.training.net import LossNotFinite
+from skct.training.guarded import LossNotFinite
 
 MODELS = ("PGD-AT", "TRADES", "JEM", "ensemble")
 RADIUS, STEP, N_STEPS = 0.1, 0.025, 10  # the largest radius of the paper's attacks

@@ -38,7 +38,7 @@ def train(task, settings, model, seed, *, epochs, lr, **changes):
     )
     clf = CounterfactualTrainingClassifier(
         net,
-        **{"preprocessor": None, "objective": "margin", "epsilon": 0.1} | changes,
+        **{"preprocessor": None, "objective": "margin"} | changes,
         mutability=dict.fromkeys(protected, "none"),
         domain=domain(task),
         random_state=seed,

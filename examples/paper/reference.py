@@ -3,9 +3,10 @@
 Where it differs from the package, and how it is rebuilt here:
 
 - V1 labels nascent counterfactuals with the class that the model predicts for the
-  factual, V2 with the true one: `adversarial_target`;
+  factual, V2 with the true one: `ReferenceObjective.adversarial_target`;
 - an immature counterfactual is replaced by its neighbour, so that its divergence is 0
-  but its ridge is twice the squared target logit of the neighbour: `pair_terms`;
+  but its ridge is twice the squared target logit of the neighbour:
+  `ReferenceObjective.terms`;
 - weights start as Flux draws them, Glorot's uniform distribution without bias:
   `initialize_module` (torch's are half as large on images, and the net more robust);
 - batches are the same in every epoch: ``iterator_train__shuffle=False``;
@@ -25,15 +26,57 @@ from skct import (
     CounterfactualNet,
     ECCCoGenerator,
     GenericGenerator,
+    PaperObjective,
     REVISEGenerator,
 )
 from skct.exceptions import DivergenceWarning
+from skct.losses import energy
 
 VERSIONS = ("V1", "V2")
 MODELS = ("BL", "CT", "AR", "CD", "CT-constrained")
 BARE = "CT-div-constrained"  # as CT-constrained, but only on class loss and divergence
 GENERATORS = {"CT-Generic": GenericGenerator, "CT-REVISE": REVISEGenerator}
 EPOCHS, LEARNING_RATE = 100, 1e-3
+
+
+class ReferenceObjective(PaperObjective):
+    """Eq. 2 as the reference code computes it.
+
+    Parameters
+    ----------
+    version : {"V1", "V2"}, default="V2"
+        Label of the adversarial term: predicted at the start of the epoch, or true.
+    lambda_div, lambda_adv, lambda_reg, epsilon
+        As in `skct.PaperObjective`.
+    """
+
+    def __init__(
+        self,
+        *,
+        version="V2",
+        lambda_div=0.5,
+        lambda_adv=0.25,
+        lambda_reg=0.25,
+        epsilon=0.3,
+    ):
+        super().__init__(
+            lambda_div=lambda_div,
+            lambda_adv=lambda_adv,
+            lambda_reg=lambda_reg,
+            epsilon=epsilon,
+        )
+        self.version = version
+
+    def adversarial_target(self, y_true, y_predicted):
+        """Label of the nascent counterfactuals."""
+        return y_predicted if self.version == "V1" else y_true
+
+    def terms(self, pairs, outputs):
+        """Divergence and ridge of each pair; an immature one pairs with itself."""
+        plus = energy(outputs.neighbour, pairs.target)
+        minus = energy(outputs.counterfactual, pairs.target)
+        other = torch.where(pairs.mature, minus, plus)
+        return plus - other, plus.square() + other.square()
 
 
 class ReferenceNet(CounterfactualNet):
@@ -53,13 +96,11 @@ class ReferenceNet(CounterfactualNet):
         *args,
         version="V2",
         iterator_train__shuffle=False,
-        objective="paper",
-        epsilon=0.3,
         **kwargs,
     ):
+        kwargs = {"objective": ReferenceObjective(version=version)} | kwargs
         shuffle = {"iterator_train__shuffle": iterator_train__shuffle}
-        method = {"objective": objective, "epsilon": epsilon}
-        super().__init__(module, *args, **shuffle, **method, **kwargs)
+        super().__init__(module, *args, **shuffle, **kwargs)
         self.version = version
 
     def initialize_module(self):
@@ -67,16 +108,6 @@ class ReferenceNet(CounterfactualNet):
         super().initialize_module()
         self.module_.apply(draw_as_flux)
         return self
-
-    def adversarial_target(self, y_true, y_predicted):
-        """Label of the nascent counterfactuals."""
-        return y_predicted if self.version == "V1" else y_true
-
-    def pair_terms(self, energy_neighbour, energy_counterfactual, mature):
-        """Divergence and ridge of each pair; an immature one pairs with itself."""
-        other = torch.where(mature, energy_counterfactual, energy_neighbour)
-        ridge = energy_neighbour.square() + other.square()
-        return energy_neighbour - other, ridge
 
 
 def draw_as_flux(layer):

@@ -324,7 +324,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             return ECCCoGenerator(max_iter=200)
         else:
             generator = self._trained(classifier)
-            if not classifier.net_.is_plain:
+            if not classifier.net_.objective_.is_plain:
                 return generator
         if reference is not None:
             seed = self.random_state

@@ -13,8 +13,11 @@ from ..encoding.space import FeatureSpace
 from ..generators.gravitational import GravitationalGenerator
 from ..generators.registry import make_generator
 from ..preprocessing import TableEncoder
+from ..training.checks import check_net, sizes_wanted
+from ..training.history import trained
 from ..training.mlp import MLP
-from ..training.net import CounterfactualNet, trained
+from ..training.net import CounterfactualNet, check_logits
+from ..training.objectives import make_objective, objective_of
 from ..training.progress import FitProgress
 from ..utils.random import seeded
 from . import archive
@@ -228,6 +231,14 @@ def decode_parameters(encoded, tensors, module, preprocessor):
             params[name] = preprocessor
         else:
             params[name] = decode(value, tensors)
+    return with_own_settings(params)
+
+
+def with_own_settings(params):
+    """Parameters of files from before objectives had settings of their own."""
+    if "epsilon" in params:
+        epsilon = params.pop("epsilon")
+        params["objective"] = make_objective(params["objective"], epsilon=epsilon)
     return params
 
 
@@ -235,6 +246,7 @@ def decode_net(encoded, tensors, module):
     """Net with its parameters, not initialised."""
     given = encoded["module"] == "given"
     params = {k: decode(v, tensors) for k, v in encoded["parameters"].items()}
+    params = with_own_settings(params)
     if params["compile"] is not False or "module" in params or "callbacks" in params:
         raise ValueError("it asks for a net that save does not write")
     if params["device"] is not None:
@@ -285,7 +297,7 @@ def restore_net(net, classifier, state, space, constraints):
         generator=make_generator(classifier.generator),
         constraints=constraints,
     )
-    net.check_parameters()
+    check_net(net)
     with seeded(0):
         net.initialize()
     load_weights(net.module_, state["module"])
@@ -294,10 +306,11 @@ def restore_net(net, classifier, state, space, constraints):
         net.optimizer_.load_state_dict(state["optimizer"])
     net.history_ = History(state["history"])
     net.seed_ = state["fitted"]["seed_"]
+    net.objective_ = objective_of(net)
     net.generator_ = generator.check()
     net.generator_classes_ = state["generator_classes"]
     net.constraints_ = constraints.to(net.device)
-    net.check_logits(space.encode(space._template))
+    check_logits(net, space.encode(space._template))
 
 
 def check_sizes(net, input_shape, n_classes, state):
@@ -310,7 +323,11 @@ def check_sizes(net, input_shape, n_classes, state):
         raise ValueError("its weights are not those of its layers")
     with torch.device("meta"):
         skeleton = net.initialized_instance(
-            MLP, {**net.sizes_wanted(MLP), **net.get_params_for("module")}
+            MLP,
+            {
+                **sizes_wanted(MLP, net.input_shape_, n_classes),
+                **net.get_params_for("module"),
+            },
         )
     for name, value in skeleton.state_dict().items():
         if value.shape != state["module"][name].shape:

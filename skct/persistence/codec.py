@@ -23,6 +23,7 @@ from ..generators.vae import VAE
 from ..preprocessing import CategoryColumn, NumericColumn, TableEncoder
 from ..training.loader import BatchLoader
 from ..training.mlp import MLP
+from ..training.objectives import OBJECTIVES
 
 __all__ = ["decode", "encode", "load_weights"]
 
@@ -41,7 +42,7 @@ CLASSES = by_name(
 # Built from their parameters.
 OBJECTS = by_name(
     *(Constraints, Group, RawColumn, Rule, NumericColumn, CategoryColumn),
-    *(TableEncoder, ValidSplit, *GENERATORS.values()),
+    *(TableEncoder, ValidSplit, *GENERATORS.values(), *OBJECTIVES.values()),
 )
 # What they have learnt.
 LEARNT = {

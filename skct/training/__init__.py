@@ -1,6 +1,19 @@
-"""The net, its objective, and what it trains on."""
+"""The net, its objectives, and what it trains on."""
 
+from .margin import MarginObjective
 from .mlp import MLP
 from .net import CounterfactualNet
+from .objective import Objective, Outputs, Searched
+from .pairs import Pairs
+from .paper import PaperObjective
 
-__all__ = ["CounterfactualNet", "MLP"]
+__all__ = [
+    "MLP",
+    "CounterfactualNet",
+    "MarginObjective",
+    "Objective",
+    "Outputs",
+    "Pairs",
+    "PaperObjective",
+    "Searched",
+]

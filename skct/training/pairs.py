@@ -1,20 +1,20 @@
 """Counterfactuals of an epoch and what they are paired with (Sec. III-A)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 __all__ = [
     "Pairs",
     "draw_near_neighbours",
     "draw_neighbours",
     "draw_targets",
-    "implausible_share",
-    "on_the_way",
+    "atypicality",
+    "interpolate",
     "packed",
     "split",
-    "void_share",
+    "off_support_score",
 ]
 
 
@@ -25,9 +25,19 @@ BLOCK = 512  # rows whose distances fit the cache
 
 
 class Pairs(NamedTuple):
-    """Counterfactuals of one epoch with their rows and neighbours.
+    """Counterfactuals of an epoch with what they are contrasted with, n of each.
 
-    `share` and `void` (n, 4) are about the rows of `on_the_way`.
+    Attributes
+    ----------
+    nascent : Tensor of shape (n, *features)
+        States of the searches close to the factuals: adversarial examples.
+    label : int64 Tensor of shape (n,)
+        Their label.
+    counterfactual, neighbour : Tensor of shape (n, *features)
+        End of each search, and an observed row of its target class.
+    target : int64 Tensor of shape (n,)
+    factual : Tensor of shape (n, *features)
+    mature : bool Tensor of shape (n,)
     """
 
     nascent: Tensor
@@ -35,12 +45,11 @@ class Pairs(NamedTuple):
     counterfactual: Tensor
     neighbour: Tensor
     target: Tensor
-    weight: Tensor
-    share: Tensor
-    void: Tensor
+    factual: Tensor
+    mature: Tensor
 
 
-def draw_targets(predicted, y, rng):
+def draw_targets(predicted: Tensor, y: Tensor, rng: Generator) -> Tensor:
     """Draw a class uniformly among those of `y` other than the predicted one."""
     classes = torch.unique(y).cpu()
     allowed = classes[None, :] != predicted.cpu()[:, None]
@@ -48,17 +57,20 @@ def draw_targets(predicted, y, rng):
     return classes[draws].to(predicted.device)
 
 
-def draw_neighbours(target, y, rng):
+def draw_neighbours(target: Tensor, y: Tensor, rng: Generator) -> Tensor:
     """Draw for each target the index of one training row of that class."""
     order = torch.argsort(y, stable=True)
     counts = torch.bincount(y, minlength=int(target.max()) + 1)
     starts = counts.cumsum(0) - counts
-    share = torch.rand(len(target), generator=rng).to(target.device)
-    offset = (share * counts[target]).long().clamp(max=counts[target] - 1)
+    u = torch.rand(len(target), generator=rng).to(target.device)
+    # Float rounding may take u * count up to the count itself.
+    offset = (u * counts[target]).long().clamp(max=counts[target] - 1)
     return order[starts[target] + offset]
 
 
-def draw_near_neighbours(factual, target, X, y, rng):
+def draw_near_neighbours(
+    factual: Tensor, target: Tensor, X: Tensor, y: Tensor, rng: Generator
+) -> Tensor:
     """The nearest to each factual (L1) of several drawn rows of its target class."""
     drawn = draw_neighbours(target.repeat(N_CANDIDATES), y, rng)
     drawn = drawn.view(N_CANDIDATES, -1)
@@ -66,7 +78,9 @@ def draw_near_neighbours(factual, target, X, y, rng):
     return drawn.gather(0, distance.argmin(0, keepdim=True)).squeeze(0)
 
 
-def implausible_share(x, target, X, y, rng):
+def atypicality(
+    x: Tensor, target: Tensor, X: Tensor, y: Tensor, rng: Generator
+) -> Tensor:
     """How untypical rows are for their target class, from 0 to 1.
 
     A row's distance to a class is the mean L1 distance to its 3 nearest members, among
@@ -83,13 +97,13 @@ def implausible_share(x, target, X, y, rng):
 
     Returns
     -------
-    share : Tensor of shape (n,)
+    score : Tensor of shape (n,)
         0 for a row no farther than the median member of the class, 1 for one that is
         farther than all of them, and in between linear in the rank. 1 for a class that
         has a single row.
     """
     x, X = x.flatten(1), X.flatten(1)
-    share = torch.ones(len(x), dtype=x.dtype, device=x.device)
+    score = torch.ones(len(x), dtype=x.dtype, device=x.device)
     order = torch.randperm(len(y), generator=rng).to(y.device)
     for k in target.unique():
         members = order[y[order] == k]
@@ -99,11 +113,12 @@ def implausible_share(x, target, X, y, rng):
             usual = nearest_distance(others, reference).sort().values
             distance = nearest_distance(x[target == k], reference)
             rank = torch.searchsorted(usual, distance).to(x.dtype) / len(others)
-            share[target == k] = (2 * rank - 1).clamp_min(0)
-    return share
+            # Ranks of members are uniform: half of them score 0, the rest up to 1.
+            score[target == k] = (2 * rank - 1).clamp_min(0)
+    return score
 
 
-def nearest_distance(x, reference):
+def nearest_distance(x: Tensor, reference: Tensor) -> Tensor:
     """Mean L1 distance of each row to its nearest rows of a reference."""
     k = min(N_NEAREST, len(reference))
     binary = ((reference == 0) | (reference == 1)).all(0)
@@ -111,7 +126,7 @@ def nearest_distance(x, reference):
     return torch.cat([d.topk(k, largest=False).values.mean(1) for d in distances])
 
 
-def l1_distance(x, reference, binary):
+def l1_distance(x: Tensor, reference: Tensor, binary: Tensor) -> Tensor:
     """L1 distance of all pairs of rows.
 
     From columns of a reference that are `binary`, 0 or 1, it is linear in between, so
@@ -124,6 +139,7 @@ def l1_distance(x, reference, binary):
     for ours, theirs in zip(*columns, strict=True):
         torch.sub(ours[:, None], theirs, out=difference)
         distance += difference.abs_()
+    # With r in {0, 1} and c = clip(x, 0, 1): |x - r| = |x - c| + c + r - 2 c r.
     ours, theirs = x[:, binary], reference[:, binary]
     inside = ours.clamp(0, 1)
     constant = (ours - inside).abs_().add_(inside).sum(1, keepdim=True)
@@ -131,30 +147,32 @@ def l1_distance(x, reference, binary):
     return distance.addmm_(inside, theirs.t(), alpha=-2).clamp_min_(0)
 
 
-def packed(pairs):
+def packed(pairs: Any) -> Tensor:
     """Rows of a chunk for one forward pass: nascent, counterfactual, neighbour."""
     return torch.cat([pairs.nascent, pairs.counterfactual, pairs.neighbour])
 
 
-def on_the_way(nascent, counterfactual, neighbour, share):
+def interpolate(
+    nascent: Tensor, counterfactual: Tensor, neighbour: Tensor, mixing: Tensor
+) -> Tensor:
     """Rows that searches pass, in four blocks of as many as there are pairs.
 
-    Nascent counterfactuals, rows on the ways from there, and from the neighbours, to
-    the counterfactuals, each after its share of the way, and the counterfactuals.
+    Nascent counterfactuals; rows on the lines from there, and from the neighbours, to
+    the counterfactuals, `mixing` of the way along; and the counterfactuals.
     """
-    share = share.view(-1, *(1,) * (nascent.dim() - 1))
-    between = [torch.lerp(s, counterfactual, share) for s in (nascent, neighbour)]
+    mixing = mixing.view(-1, *(1,) * (nascent.dim() - 1))
+    between = [torch.lerp(s, counterfactual, mixing) for s in (nascent, neighbour)]
     return torch.cat([nascent, *between, counterfactual])
 
 
-def void_share(x, X, rng):
-    """How far rows are from all data, from 0 to 1 as in `implausible_share`."""
+def off_support_score(x: Tensor, X: Tensor, rng: Generator) -> Tensor:
+    """How far rows are from all data, from 0 to 1 as in `atypicality`."""
     one_class = torch.zeros(len(x) + len(X), dtype=torch.long, device=x.device)
-    return implausible_share(x, one_class[: len(x)], X, one_class[len(x) :], rng)
+    return atypicality(x, one_class[: len(x)], X, one_class[len(x) :], rng)
 
 
-def split(pairs, n_chunks):
-    """Near-equal consecutive chunks; None for an empty one."""
+def split(pairs: Any, n_chunks: int) -> list:
+    """Near-equal consecutive chunks of the same kind; None for an empty one."""
     columns = [torch.tensor_split(column, n_chunks) for column in pairs]
-    chunks = [Pairs(*chunk) for chunk in zip(*columns, strict=True)]
+    chunks = [type(pairs)(*chunk) for chunk in zip(*columns, strict=True)]
     return [chunk if len(chunk.target) else None for chunk in chunks]

@@ -6,7 +6,7 @@ from tqdm.auto import tqdm
 __all__ = ["FitProgress"]
 
 
-SHOWN = ("train_loss", "divergence", "adversarial", "ridge", "slope", "mature")
+SHOWN = ("train_loss", "divergence", "adversarial", "mature")
 
 
 class FitProgress(Callback):
@@ -20,7 +20,8 @@ class FitProgress(Callback):
     def on_epoch_end(self, net, **kwargs):
         """Move on by one epoch."""
         epoch = net.history[-1]
-        shown = {name: epoch[name] for name in SHOWN if name in epoch}
+        names = (*SHOWN[:-1], net.objective_.regulariser, SHOWN[-1])
+        shown = {name: epoch[name] for name in names if name in epoch}
         self.bar_.set_postfix(shown, refresh=False)
         self.bar_.update()
 

@@ -23,6 +23,8 @@ import report  # noqa: E402
 import reproduce  # noqa: E402
 import results  # noqa: E402
 
+from skct.training import Outputs, Pairs  # noqa: E402
+
 # ----------------------------------------------------------------- data
 
 
@@ -123,10 +125,11 @@ def test_evaluation_mixes_the_number_of_adult_into_its_category():
 
 
 def test_immature_pair_costs_its_ridge():
-    net = reference.ReferenceNet()
-    mature = torch.tensor([True, False])
-    neighbour, counterfactual = torch.tensor([[-3.0, -2.0], [1.0, 5.0]])
-    divergence, ridge = net.pair_terms(neighbour, counterfactual, mature)
+    neighbour, counterfactual = torch.tensor([[3.0, 2.0], [-1.0, -5.0]])
+    target, mature = torch.zeros(2).long(), torch.tensor([True, False])
+    pairs = Pairs(*[None] * 4, target, None, mature)
+    outputs = Outputs(counterfactual[:, None], neighbour[:, None], None, None)
+    divergence, ridge = reference.ReferenceObjective().terms(pairs, outputs)
     assert divergence.tolist() == [-4.0, 0.0]
     assert ridge.tolist() == [10.0, 8.0]
 
@@ -135,7 +138,7 @@ def test_label_of_the_adversarial_term():
     truth, predicted = torch.tensor([0, 1]), torch.tensor([1, 1])
     labels = {
         version: reference.ReferenceNet(version=version)
-        .adversarial_target(truth, predicted)
+        .objective.adversarial_target(truth, predicted)
         .tolist()
         for version in ("V1", "V2")
     }
@@ -144,7 +147,7 @@ def test_label_of_the_adversarial_term():
 
 def test_first_weights_are_drawn_as_flux_does():
     net = reference.ReferenceNet()
-    net.look_at(np.zeros((4, 2), dtype="float32"), np.array([0, 1, 0, 1]))
+    net._infer_shapes(np.zeros((4, 2), dtype="float32"), np.array([0, 1, 0, 1]))
     first, _, last = net.initialize().module_
     assert not first.bias.any()
     assert not last.bias.any()

@@ -76,7 +76,7 @@ def test_adversarial_training_makes_robust(model, task, plain):
 
 def test_attack_of_the_training_grows_to_its_radius(task):
     net = baselines.PGDNet(n_steps=3, max_epochs=4, ramp=0.5)
-    net.look_at(task.X_train, task.y_train)
+    net._infer_shapes(task.X_train, task.y_train)
     with torch.random.fork_rng():
         net.initialize()
     X, y = torch.from_numpy(task.X_train[:20]), torch.from_numpy(task.y_train[:20])

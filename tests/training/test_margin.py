@@ -20,14 +20,14 @@ from skct import (
     ECCCoGenerator,
 )
 from skct.exceptions import SearchWarning
-from skct.losses import raised
+from skct.training.margin import threshold_with_margin
 from skct.training.pairs import (
+    atypicality,
     draw_near_neighbours,
     draw_neighbours,
-    implausible_share,
+    interpolate,
     nearest_distance,
-    on_the_way,
-    void_share,
+    off_support_score,
 )
 
 PLAIN = {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}
@@ -71,17 +71,17 @@ def test_neighbours_of_images_are_rows_too():
     X, y = rows(40, 16).reshape(40, 1, 4, 4), torch.arange(40) % 2
     found = draw_near_neighbours(X[:5], torch.ones(5).long(), X, y, generator())
     assert (y[found] == 1).all()
-    share = implausible_share(X[:5], torch.ones(5).long(), X, y, generator())
+    share = atypicality(X[:5], torch.ones(5).long(), X, y, generator())
     assert share.shape == (5,)
 
 
 # ---------------------------------------------------------------------------- weights
 
 
-def test_implausible_share_against_scipy():
+def test_atypicality_against_scipy():
     X, y, x = rows(61), torch.arange(61) % 2, 2 * rows(30, seed=1)
     target = torch.arange(30) % 2
-    found = implausible_share(x, target, X, y, generator())
+    found = atypicality(x, target, X, y, generator())
     order = torch.randperm(61, generator=generator()).numpy()
     for k in (0, 1):
         members = X.numpy()[[i for i in order if y[i] == k]]
@@ -111,27 +111,25 @@ def test_distances_from_columns_of_zeros_and_ones_against_scipy(n_binary):
 def test_members_have_the_share_of_a_uniform_rank_and_far_rows_count_in_full():
     X, y = rows(3000), torch.zeros(3000).long()
     fresh = rows(2000, seed=1)
-    share = implausible_share(fresh, torch.zeros(2000).long(), X, y, generator())
+    share = atypicality(fresh, torch.zeros(2000).long(), X, y, generator())
     assert share.mean() == pytest.approx(0.25, abs=0.03)  # of max(0, 2 U - 1)
     assert (share == 0).float().mean() == pytest.approx(0.5, abs=0.05)
-    far = implausible_share(fresh + 50, torch.zeros(2000).long(), X, y, generator())
+    far = atypicality(fresh + 50, torch.zeros(2000).long(), X, y, generator())
     assert (far == 1).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_classes_of_few_rows(n):
     X, y = rows(n), torch.zeros(n).long()
-    share = implausible_share(X + 9, torch.zeros(n).long(), X, y, generator())
+    share = atypicality(X + 9, torch.zeros(n).long(), X, y, generator())
     assert (share == 1).all()
 
 
 def test_rows_beyond_a_block_have_the_same_share(monkeypatch):
     X, y, x = rows(100), torch.zeros(100).long(), rows(50, seed=1)
-    whole = implausible_share(x, torch.zeros(50).long(), X, y, generator())
+    whole = atypicality(x, torch.zeros(50).long(), X, y, generator())
     monkeypatch.setattr("skct.training.pairs.BLOCK", 7)
-    assert torch.equal(
-        whole, implausible_share(x, torch.zeros(50).long(), X, y, generator())
-    )
+    assert torch.equal(whole, atypicality(x, torch.zeros(50).long(), X, y, generator()))
 
 
 # ---------------------------------------------------------------- ways of the searches
@@ -140,13 +138,15 @@ def test_rows_beyond_a_block_have_the_same_share(monkeypatch):
 def test_void_is_where_no_class_has_rows():
     X = torch.cat([rows(1500), rows(1500, seed=1) + 20])  # two classes far apart
     fresh = torch.cat([rows(500, seed=2), rows(500, seed=3) + 20])
-    assert void_share(fresh, X, generator()).mean() == pytest.approx(0.25, abs=0.05)
-    assert (void_share(fresh[:500] + 10, X, generator()) == 1).all()
+    assert off_support_score(fresh, X, generator()).mean() == pytest.approx(
+        0.25, abs=0.05
+    )
+    assert (off_support_score(fresh[:500] + 10, X, generator()) == 1).all()
 
 
 def test_ways_lead_from_both_ends_to_the_counterfactual():
     nascent, counterfactual, neighbour = (rows(2, seed=seed) for seed in range(3))
-    passed = on_the_way(nascent, counterfactual, neighbour, torch.tensor([0.0, 1.0]))
+    passed = interpolate(nascent, counterfactual, neighbour, torch.tensor([0.0, 1.0]))
     first, last = passed[::2], passed[1::2]
     start, target = nascent[0], neighbour[0]
     assert torch.equal(first, torch.stack([start, start, target, counterfactual[0]]))
@@ -158,9 +158,9 @@ def test_searches_of_training_go_one_logit_beyond_the_threshold():
     clf = quick().fit(X, y)
     encoded = torch.as_tensor(clf.feature_space_.encode(X))
     target = (torch.as_tensor(clf.predict(X)) + 1) % 3
-    found = clf.net_.search_counterfactuals(encoded, target)
+    found = clf.net_._search_counterfactuals(encoded, target)
     p = clf.module_(found.counterfactual).softmax(1)
-    reached = p.gather(1, target[:, None]).squeeze(1) >= raised(0.5)
+    reached = p.gather(1, target[:, None]).squeeze(1) >= threshold_with_margin(0.5)
     assert torch.equal(found.mature, reached)
     assert reached.any()
     assert clf.generator_.threshold == 0.5

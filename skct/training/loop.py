@@ -1,0 +1,208 @@
+"""`CounterfactualLoop`: one epoch of training on counterfactuals."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.utils import data_from_dataset, to_tensor
+from torch import Tensor, nn
+
+from ..losses import counterfactual_loss
+from ..solvers.forward import dense_layers, is_autocast
+from ..solvers.search import SearchResult, search
+from ..utils.model import LogProbability, evaluation_mode, log_probability
+from .guarded import GuardedNet
+from .objective import Outputs, Searched
+from .pairs import draw_targets, packed, split
+from .passes import DensePass, ModulePass
+
+__all__ = ["CounterfactualLoop"]
+
+TERMS = ("classification", "divergence", "adversarial")
+
+
+class CounterfactualLoop(GuardedNet):
+    """Searches counterfactuals once an epoch and trains on them, batch by batch.
+
+    Needs `objective_`, `generator_`, `constraints_` and `seed_` before the first epoch.
+    """
+
+    # --------------------------------------------------------------------- logits
+
+    def logits(self, x):
+        """Logits of a batch; to be overridden by nets that evaluate in another way.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, *features)
+
+        Returns
+        -------
+        logits : Tensor of shape (n, n_classes)
+            The logarithm of the output where the criterion is ``torch.nn.NLLLoss``.
+        """
+        return self._as_logits(self.infer(x))
+
+    def _as_logits(self, output: Tensor) -> Tensor:
+        """Logits behind the output: its logarithm where it is probabilities."""
+        if isinstance(self.criterion_, nn.NLLLoss):
+            return log_probability(output)
+        return output
+
+    def _logits_of(self, rows: Any) -> Tensor:
+        """Logits of rows of an array, in eval mode, without a graph."""
+        with torch.no_grad(), evaluation_mode(self.module_):
+            return self.logits(to_tensor(np.asarray(rows), device=self.device))
+
+    def logit_module(self):
+        """Module from model input to logits, in eval mode: what is explained.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            `module_`, or its logarithm where the criterion is ``torch.nn.NLLLoss``.
+        """
+        module = self.module_
+        if isinstance(self.criterion_, nn.NLLLoss):
+            module = LogProbability(module)
+        return module.eval()
+
+    @property
+    def _evaluates_in_its_own_way(self) -> bool:
+        """Whether a subclass overrides how the module is evaluated."""
+        return any(
+            getattr(type(self), name) is not getattr(CounterfactualLoop, name)
+            for name in ("infer", "logits", "_as_logits")
+        )
+
+    # ------------------------------------------------------------------ the loop
+
+    def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
+        """Make counterfactuals, then run skorch's epoch on them and the batches."""
+        if not self._counterfactuals_due():
+            super()._run_training_epoch(iterator, prefix, step_fn, **fit_params)
+            return
+        started = time.perf_counter()
+        pairs = self._make_pairs(*self._training_data(iterator.dataset))
+        searched = time.perf_counter()
+        chunks = iter(() if pairs is None else split(pairs, len(iterator)))
+        dense, parts = self._dense_pass(), []
+
+        def counterfactual_step(batch, **params):
+            params |= {"counterfactuals": next(chunks, None), "dense": dense}
+            step = self.train_step(batch, **params)
+            if "parts" in step:
+                parts.append(step.pop("parts"))
+            return step
+
+        super()._run_training_epoch(iterator, prefix, counterfactual_step, **fit_params)
+        if parts:
+            means = torch.stack(parts).double().mean(0).tolist()
+            names = (*TERMS, self.objective_.regulariser)
+            for name, value in zip(names, means, strict=True):
+                self.history.record(name, value)
+        self.history.record("search_seconds", searched - started)
+        self.history.record("update_seconds", time.perf_counter() - searched)
+
+    def _counterfactuals_due(self) -> bool:
+        """Whether this epoch trains on counterfactuals: not plain, burn-in over."""
+        return not self.objective_.is_plain and len(self.history) > round(
+            self.burn_in * self.max_epochs
+        )
+
+    def _dense_pass(self) -> DensePass | None:
+        """Passes by hand, where the module is dense layers and ReLU; else None."""
+        layers = dense_layers(self.module_)
+        own_way = self._evaluates_in_its_own_way
+        return None if layers is None or own_way else DensePass(layers)
+
+    def train_step_single(self, batch, counterfactuals=None, dense=None, **fit_params):
+        """Gradient of one batch and, where there are any, its counterfactuals."""
+        if counterfactuals is None:
+            step = super().train_step_single(batch, **fit_params)
+            self._check_finite(step["loss"])
+            return step
+        X, y = batch
+        passes = self._passes(dense, fit_params)
+        self._set_training(True)
+        y_pred, output = passes.forward(X, packed(counterfactuals), **fit_params)
+        classification = self.get_loss(y_pred, y, X=X, training=True)
+        terms = self._objective_terms(classification, counterfactuals, output, passes)
+        self._check_finite(terms.total)
+        passes.backward(terms.total)
+        parts = torch.stack(terms[1:]).detach()
+        return {"loss": terms.total.detach(), "y_pred": y_pred.detach(), "parts": parts}
+
+    def _passes(self, dense: DensePass | None, fit_params: dict) -> Any:
+        """How this step is computed: by hand, unless something stands against it."""
+        if dense is not None and not fit_params and not is_autocast(self.module_):
+            return dense
+        return ModulePass(self.module_, self.infer, self.logits)
+
+    def _objective_terms(self, classification, pairs, output, passes):
+        """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
+        n, objective = len(pairs.target), self.objective_
+        adversarial = self.get_loss(output[:n], pairs.label, training=True)
+        logits = self._as_logits(output[n:]).split(n)
+        outputs = Outputs(*logits, passes.slopes, self.constraints_)
+        divergence, regulariser = objective.terms(pairs, outputs)
+        return counterfactual_loss(
+            classification, adversarial, divergence, regulariser, **objective.weights
+        )
+
+    # ------------------------------------------------------------- counterfactuals
+
+    def _make_pairs(self, X: Tensor, y: Tensor) -> Any:
+        """Search counterfactuals of a sample of the training rows (Sec. III-A).
+
+        None where no row has a class to move to.
+        """
+        seeds = np.random.SeedSequence([self.seed_, len(self.history)])
+        # Random numbers of an epoch are a function of seed and epoch only.
+        rng = torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
+        rows = torch.randperm(len(X), generator=rng)[: self._n_rows(len(X))]
+        factual, label = X[rows], y[rows]
+        with torch.no_grad(), evaluation_mode(self.module_):
+            predicted = self.logits(factual).argmax(1)
+        if (y == y[0]).all():  # a batch of partial_fit with one class
+            other = predicted != y[0]
+            factual, label, predicted = factual[other], label[other], predicted[other]
+            if not other.any():
+                return None
+        target = draw_targets(predicted, y, rng)
+        result = self._search_counterfactuals(factual, target)
+        searched = Searched(factual, label, predicted, result)
+        pairs = self.objective_.pair(X, y, searched, self.constraints_, rng)
+        for name, value in self.objective_.figures(pairs).items():
+            self.history.record(name, value)
+        self.history.record("mature", float(result.mature.float().mean()))
+        self.history.record("n_iter", float(result.n_iter.float().mean()))
+        return pairs
+
+    def _search_counterfactuals(self, factual: Tensor, target: Tensor) -> SearchResult:
+        """Search one counterfactual per factual with the current weights."""
+        own_way = self._evaluates_in_its_own_way
+        with evaluation_mode(self.module_):
+            return search(
+                self.logits if own_way else self.logit_module(),
+                factual,
+                target,
+                self.objective_.prepare(self.generator_),
+                self.constraints_,
+                epsilon=self.objective_.epsilon,
+            )
+
+    def _n_rows(self, n: int) -> int:
+        """Number of counterfactuals per epoch."""
+        share = self.n_counterfactuals
+        wanted = round(share * n) if isinstance(share, float) else share
+        return min(max(int(wanted), 1), n)
+
+    def _training_data(self, dataset: Any) -> tuple[Tensor, Tensor]:
+        """Rows and class indices of a dataset, as tensors on the device."""
+        X, y = data_from_dataset(dataset)
+        X = to_tensor(np.asarray(X), device=self.device)
+        return X, to_tensor(np.asarray(y), device=self.device).long()

@@ -1,0 +1,180 @@
+"""The protocol of objectives: by name, as instances, of one's own; and its checks."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import quick
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_circles
+from sklearn.model_selection import GridSearchCV
+
+from skct import (
+    CounterfactualNet,
+    CounterfactualTrainingClassifier,
+    MarginObjective,
+    Objective,
+    PaperObjective,
+)
+from skct.testing import check_objective
+from skct.training.objectives import OBJECTIVES, make_objective
+
+
+class Pull(Objective):
+    """What a user would write; breaks one promise each."""
+
+    regulariser = "squares"
+
+    def __init__(
+        self, *, lambda_div=0.5, lambda_adv=0.25, lambda_reg=0.25, epsilon=0.1, flaw=""
+    ):
+        super().__init__(
+            lambda_div=lambda_div,
+            lambda_adv=lambda_adv,
+            lambda_reg=lambda_reg,
+            epsilon=epsilon,
+        )
+        self.flaw = flaw
+
+    def check(self):
+        return self if self.flaw == "check" else super().check()
+
+    def prepare(self, generator):
+        if self.flaw == "prepare":
+            generator.set_params(threshold=0.9)
+        return generator
+
+    def pair(self, X, y, searched, constraints, rng):
+        if self.flaw == "random":
+            torch.rand(1)
+        if self.flaw == "write":
+            X.zero_()
+        pairs = super().pair(X, y, searched, constraints, rng)
+        if self.flaw == "short":
+            return type(pairs)(*(value[:5] for value in pairs))
+        return pairs
+
+    def terms(self, pairs, outputs):
+        gap = outputs.neighbour - outputs.counterfactual
+        if self.flaw == "mean":
+            gap = gap - gap.mean(0)
+        if self.flaw == "scalar":
+            return gap.abs().mean(), gap.square().mean()
+        if self.flaw == "infinite":
+            gap = gap / 0
+        return gap.abs().sum(1), gap.square().sum(1)
+
+
+@pytest.mark.parametrize("objective", [*OBJECTIVES.values(), Pull])
+def test_every_objective_keeps_the_promises_of_the_protocol(objective):
+    check_objective(objective())
+
+
+@pytest.mark.parametrize(
+    ("flaw", "promise"),
+    [
+        ("check", "must refuse lambda_div=-1"),
+        ("prepare", "must not change the generator"),
+        ("random", "the generator that it is given only"),
+        ("write", "must not write to the rows"),
+        ("short", "one row per counterfactual"),
+        ("mean", "must not depend on other pairs"),
+        ("scalar", r"two Tensors of shape \(n,\)"),
+        ("infinite", "must be finite"),
+    ],
+)
+def test_a_broken_promise_is_named(flaw, promise):
+    with pytest.raises(AssertionError, match=promise):
+        check_objective(Pull(flaw=flaw))
+
+
+def test_a_regulariser_has_a_name_of_its_own():
+    with pytest.raises(AssertionError, match="name the regulariser otherwise"):
+        check_objective(type("Taken", (Pull,), {"regulariser": "divergence"})())
+    with pytest.raises(ValueError, match="instance of an Objective class"):
+        check_objective("paper")
+
+
+@pytest.mark.parametrize("objective", ["paper", PaperObjective(), Pull(epsilon=0.3)])
+def test_a_name_or_an_instance_trains(objective):
+    X, y = load_iris(return_X_y=True)
+    clf = quick(2, objective=objective).fit(X, y)
+    used = clf.net_.objective_
+    assert isinstance(used, type(make_objective(objective)))
+    assert used is not objective
+    assert used.epsilon == 0.3
+    assert used.regulariser in clf.history_
+
+
+def weights(clf):
+    return torch.cat([p.flatten() for p in clf.module_.parameters()])
+
+
+def test_settings_are_reached_in_three_ways():
+    X, y = load_iris(return_X_y=True)
+    ways = [
+        quick(3, objective="paper", lambda_div=0.1),
+        quick(3, objective="paper").set_params(objective__lambda_div=0.1),
+        quick(3, objective=PaperObjective(lambda_div=0.1)),
+        quick(3, objective="paper").set_params(net__max_epochs=3, lambda_div=0.1),
+    ]
+    learnt = [weights(clf.fit(X, y)) for clf in ways]
+    assert all(torch.equal(learnt[0], other) for other in learnt[1:])
+    assert not torch.equal(learnt[0], weights(quick(3, objective="paper").fit(X, y)))
+
+
+def test_objectives_are_cloned_pickled_and_searched_over():
+    X, y = load_iris(return_X_y=True)
+    clf = quick(2, objective=Pull(lambda_reg=0.1))
+    assert clone(clf).objective.lambda_reg == 0.1
+    assert clone(clf).objective is not clf.objective
+    assert clone(clf).get_params()["objective__flaw"] == ""
+    again = pickle.loads(pickle.dumps(clf.fit(X, y)))
+    assert np.array_equal(again.predict_proba(X), clf.predict_proba(X))
+    grid = {"objective__epsilon": [0.1, 0.2], "lambda_div": [0.0, 0.5]}
+    search = GridSearchCV(quick(2, objective="paper"), grid, cv=2).fit(X, y)
+    assert search.best_estimator_.net_.objective_.epsilon in (0.1, 0.2)
+    search = GridSearchCV(quick(2), {"objective": ["paper", "margin"]}, cv=2)
+    assert search.fit(X, y).best_params_["objective"] in ("paper", "margin")
+
+
+@pytest.mark.parametrize("kind", [PaperObjective, MarginObjective])
+def test_objectives_are_saved(kind, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    clf = quick(2, objective=kind(epsilon=0.2), lambda_div=0.3).fit(X, y)
+    clf.save(tmp_path / "f", include_optimizer=True)
+    again = CounterfactualTrainingClassifier.load(tmp_path / "f")
+    assert again.get_params()["objective__epsilon"] == 0.2
+    assert again.net_.objective_.lambda_div == 0.3
+    assert torch.equal(weights(clf.partial_fit(X, y)), weights(again.partial_fit(X, y)))
+
+
+def test_the_learning_rate_follows_the_objective():
+    X, y = load_iris(return_X_y=True)
+
+    def rate(net):
+        return net.optimizer_.param_groups[0]["lr"]
+
+    for name, kind in OBJECTIVES.items():
+        net = CounterfactualNet(objective=name, max_epochs=1)
+        net.fit(X.astype("float32"), y)
+        assert rate(net) == kind.learning_rate
+        assert rate(net.set_params(lr=0.5)) == 0.5
+        assert rate(net.set_params(lr="auto")) == kind.learning_rate
+    with pytest.raises(ValueError, match="'lr'"):
+        CounterfactualNet(lr="fast").fit(X.astype("float32"), y)
+
+
+def test_the_paper_by_name_has_the_settings_of_the_paper():
+    """By name alone it makes circles as plausible as with its settings spelt out."""
+    X, y = make_circles(600, noise=0.05, factor=0.5, random_state=0)
+    clf = CounterfactualTrainingClassifier(objective="paper", random_state=0)
+    clf.set_params(net__max_epochs=2).fit(X, y)
+    assert clf.net_.objective_.get_params() == {
+        "epsilon": 0.3,
+        "lambda_adv": 0.25,
+        "lambda_div": 0.5,
+        "lambda_reg": 0.25,
+    }
+    assert clf.net_.optimizer_.param_groups[0]["lr"] == 1e-3
