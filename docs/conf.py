@@ -69,6 +69,9 @@ numpydoc_validation_exclude = {
         "CounterfactualScorer",
         "SingleScorer",
         "SearchState",
+        "Pairs",
+        "Searched",
+        "Outputs",
         "LossTerms",
         "DistributedCounterfactualNet",
     )
