@@ -3,16 +3,16 @@ An objective of your own: gradients that point to other people
 ==============================================================
 
 Counterfactual training asks for counterfactuals that look like members of their target
-class. Gradient supervision (Teney et al., 2020) comes close to that without a search: at
-an observed row, the gradient of the log-odds is to point towards a row of the other class.
-This example writes it as an objective in 30 lines, checks it, and trains on it.
+class. Gradient supervision (Teney et al., 2020) comes close to that without a search:
+at an observed row, the gradient of the log-odds is to point towards a row of the other
+class. This example writes it as an objective in 30 lines, checks it, and trains on it.
 """
 
 # %%
-# An objective says which terms come of a counterfactual and what it is paired with. Ours
-# looks at the factual alone. The neighbour comes from the base class: a training row of
-# the target class, in which columns that cannot change keep the value of the factual. So
-# the gradient is not drawn along immutable columns.
+# An objective says which terms come of a counterfactual and what it is paired with.
+# Ours looks at the factual alone. The neighbour comes from the base class: a training
+# row of the target class, in which columns that cannot change keep the value of the
+# factual. So the gradient is not drawn along immutable columns.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -33,9 +33,7 @@ class GradientAlignment(Objective):
     learning_rate = 3e-3
     needs_mature = False
 
-    def __init__(
-        self, *, lambda_div=0.0, lambda_adv=0.0, lambda_reg=0.5, epsilon=0.1
-    ):
+    def __init__(self, *, lambda_div=0.0, lambda_adv=0.0, lambda_reg=0.5, epsilon=0.1):
         super().__init__(
             lambda_div=lambda_div,
             lambda_adv=lambda_adv,
@@ -52,8 +50,8 @@ class GradientAlignment(Objective):
 
 
 # %%
-# Does it keep the promises that training relies on? ``check_objective`` tries it on small
-# tables and images, and names the promise which is broken.
+# Does it keep the promises that training relies on? ``check_objective`` tries it on
+# small tables and images, and names the promise which is broken.
 
 check_objective(GradientAlignment())
 print("all promises kept")
@@ -76,7 +74,7 @@ except AssertionError as error:
 # %%
 # 442 patients with diabetes; did the disease progress more than in the median patient?
 # Age and sex cannot change. The plain network, the default objective, and ours, with
-# three seeds each. Searches in training are cut short, since ours does not look at them.
+# three seeds each. Searches in training are cut short, since ours ignores them.
 
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 y = pd.Series("slow", index=y.index).where(y < y.median(), "fast")

@@ -1,42 +1,36 @@
 """`CounterfactualTrainingClassifier`: scikit-learn manners around a skorch net."""
 
-import warnings
-from copy import deepcopy
-
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 
 from .encoding.reference import draw_reference, top_up
 from .encoding.rules import warn_outside
 from .encoding.space import FeatureSpace
-from .exceptions import SearchWarning
 from .explain.mixin import RecourseMixin
 from .generators.registry import GENERATORS, make_generator
 from .persistence import PersistenceMixin
 from .preprocessing import TableEncoder
 from .training.checks import check_net
-from .training.history import trained
-from .training.net import SHARED, CounterfactualNet, adopt
+from .training.history import trained, warn_immature
+from .training.make_net import make_net
+from .training.net import SHARED, CounterfactualNet
 from .training.objectives import LAMBDAS, OBJECTIVES, make_objective
-from .training.progress import FitProgress
+from .utils.class_weight import criterion_weight
 from .utils.dask import dask_token
 from .utils.model import sound_logits
+from .utils.params import NestedParams
 from .utils.random import draw_seed, seeded
 from .utils.validation import (
     check_integer,
     check_n_counterfactuals,
-    check_option,
     check_real,
-    is_number,
     label_codes,
     label_set,
     names_restored,
     parameter_error,
-    unknown_name,
     validate_labels,
     validate_table,
 )
@@ -44,7 +38,6 @@ from .utils.validation import (
 __all__ = ["CounterfactualTrainingClassifier"]
 
 
-PARTS = ("net", "generator", "objective")  # parameters with parameters
 FITTED = (
     "classes_",
     "seed_",
@@ -58,7 +51,7 @@ FITTED = (
 
 
 class CounterfactualTrainingClassifier(
-    RecourseMixin, PersistenceMixin, ClassifierMixin, BaseEstimator
+    NestedParams, RecourseMixin, PersistenceMixin, ClassifierMixin, BaseEstimator
 ):
     """Neural classifier trained to give plausible and actionable counterfactuals.
 
@@ -207,48 +200,9 @@ class CounterfactualTrainingClassifier(
 
     # ---------------------------------------------------------------- parameters
 
-    def get_params(self, deep=True):
-        """Parameters by name, nested ones of net, generator and objective included.
+    parts = ("net", "generator", "objective")
 
-        Parameters
-        ----------
-        deep : bool, default=True
-
-        Returns
-        -------
-        params : dict
-        """
-        params = super().get_params(deep=deep)
-        if deep:
-            for name in PARTS:
-                part = self._part(name)
-                if part is not None and part is not getattr(self, name):
-                    nested = part.get_params(deep=True)
-                    params.update({f"{name}__{k}": v for k, v in nested.items()})
-        return params
-
-    def set_params(self, **params):
-        """Set parameters; ``net__*``, ``objective__*``, ... of the defaults as well.
-
-        Parameters
-        ----------
-        **params
-            Names and values.
-
-        Returns
-        -------
-        self : CounterfactualTrainingClassifier
-        """
-        for name in PARTS:
-            if name in params:
-                setattr(self, name, params.pop(name))
-            if any(key.startswith(f"{name}__") for key in params):
-                part = self._part(name)
-                if part is not None:
-                    setattr(self, name, part)
-        return super().set_params(**params)
-
-    def _part(self, name):
+    def _build_part(self, name):
         """The object behind a parameter; built if it is None or a name."""
         value = getattr(self, name)
         if name == "net" and value is None:
@@ -259,30 +213,7 @@ class CounterfactualTrainingClassifier(
         return value if hasattr(value, "get_params") else None
 
     def _check_parameters(self):
-        make_objective(self.objective)
-        for name in LAMBDAS:
-            if getattr(self, name) is not None:
-                check_real(self, name, low=0)
-        check_real(self, "burn_in", low=0, high=1)
-        check_n_counterfactuals(self)
-        check_integer(self, "n_reference", low=0)
-        check_integer(self, "verbose", low=0)
-        if not isinstance(self.warm_start, (bool, np.bool_)):
-            raise parameter_error(self, "warm_start", "True or False", self.warm_start)
-        make_generator(self.generator).check()
-        if isinstance(self.net, CounterfactualNet):
-            check_net(self.net)
-        if not (self.net is None or isinstance(self.net, NeuralNetClassifier)):
-            allowed = "None, a CounterfactualNet or a skorch NeuralNetClassifier"
-            raise parameter_error(self, "net", allowed, self.net)
-        if not (
-            self.preprocessor is None
-            or self.preprocessor == "auto"
-            or hasattr(self.preprocessor, "fit_transform")
-            and not isinstance(self.preprocessor, type)
-        ):
-            allowed = "'auto', None or a transformer"
-            raise parameter_error(self, "preprocessor", allowed, self.preprocessor)
+        check_parameters(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -375,7 +306,7 @@ class CounterfactualTrainingClassifier(
         codes = label_codes(y, self.classes_)
         state["reference_"] = top_up(
             self.reference_,
-            self._reference_rows(self.feature_space_, X, codes, self.seed_),
+            reference_rows(self.feature_space_, X, codes, self.seed_, self.n_reference),
             self.n_reference,
         )
         return state
@@ -389,7 +320,7 @@ class CounterfactualTrainingClassifier(
         given = CounterfactualNet() if self.net is None else self.net
         names = ("lr", "max_epochs", "batch_size")
         net.set_params(**{name: getattr(given, name) for name in names})
-        weight = self._criterion_weight(state["classes_"], y)
+        weight = criterion_weight(self, state["classes_"], y)
         known = getattr(net.criterion_, "weight", None)
         both = weight is not None and known is not None
         if not (torch.equal(weight, known) if both else weight is known):
@@ -410,7 +341,12 @@ class CounterfactualTrainingClassifier(
                 "class there is no counterfactual."
             )
         seed = draw_seed(self.random_state)
-        preprocessor = self._fit_preprocessor(X, y)
+        net = make_net(self.net, warm_start=self.warm_start, verbose=self.verbose)
+        net.set_params(classes=list(range(len(classes))))
+        weight = criterion_weight(self, classes, y)
+        if weight is not None:
+            net.set_params(criterion__weight=weight)
+        preprocessor = fit_preprocessor(self.preprocessor, X, y)
         space = FeatureSpace(preprocessor, X)
         rules = space.rules(self.mutability, self.domain)
         return {
@@ -419,9 +355,9 @@ class CounterfactualTrainingClassifier(
             "preprocessor_": preprocessor,
             "feature_space_": space,
             "constraints_": space.constraints(rules),
-            "net_": self._make_net(classes, y),
+            "net_": net,
             "rules_": rules,
-            "reference_": self._reference_rows(space, X, codes, seed),
+            "reference_": reference_rows(space, X, codes, seed, self.n_reference),
         }
 
     def _train(self, state, X, y, epochs=None):
@@ -443,88 +379,6 @@ class CounterfactualTrainingClassifier(
         vars(net).pop("earlier_rows_", None)
         vars(self).update(state, **trained(net))
         return self
-
-    def _make_net(self, classes, y):
-        """Clone the given net (or copy an initialised one) as a CounterfactualNet."""
-        net = CounterfactualNet() if self.net is None else self.net
-        if self.warm_start and net.initialized_:
-            net = deepcopy(net)
-            if not isinstance(net, CounterfactualNet):
-                net = adopt(net)
-        elif isinstance(net, CounterfactualNet):
-            net = clone(net)
-        else:
-            params = clone(net).get_params(deep=False)
-            net = CounterfactualNet(**{"iterator_train__shuffle": False, **params})
-        net.set_params(classes=list(range(len(classes))))
-        weight = self._criterion_weight(classes, y)
-        if weight is not None:
-            net.set_params(criterion__weight=weight)
-        if self.verbose and net.callbacks != "disable":
-            net.set_params(callbacks=[*(net.callbacks or []), FitProgress()])
-        if self.verbose > 1:
-            net.set_params(verbose=1)
-        return net
-
-    def _criterion_weight(self, classes, y):
-        """Weights of the classes in the criterion, or None."""
-        if self.class_weight is None:
-            return None
-        if isinstance(self.class_weight, str):
-            check_option(self, "class_weight", ("balanced",))
-        elif not hasattr(self.class_weight, "items"):
-            allowed = "a dict, 'balanced' or None"
-            raise parameter_error(self, "class_weight", allowed, self.class_weight)
-        else:
-            self._check_weights(classes)
-        if isinstance(self.class_weight, str) and len(np.unique(y)) < len(classes):
-            raise ValueError(
-                "class_weight='balanced' needs rows of every class; in partial_fit "
-                "give a dict of weights instead."
-            )
-        if isinstance(self.class_weight, str):
-            weight = compute_class_weight("balanced", classes=classes, y=y)
-        else:
-            weight = [self.class_weight.get(label, 1.0) for label in classes.tolist()]
-        return torch.as_tensor(weight, dtype=torch.float32)
-
-    def _check_weights(self, classes):
-        """Check a dict `class_weight`.
-
-        As in scikit-learn it may name labels that y lacks, such as a fold without a
-        rare class, if it has a weight for every label of y: then they are no slips.
-        """
-        given, known = self.class_weight, classes.tolist()
-        if not set(known) <= set(given):
-            for label in given:
-                if label not in known:
-                    raise unknown_name("label", label, known, "class_weight")
-        values = given.values()
-        if not (
-            all(is_number(w) and 0 <= w < np.inf for w in values)
-            and any(given.get(label, 1.0) for label in known)
-        ):
-            allowed = "a dict of finite weights >= 0, not all of them 0"
-            raise parameter_error(self, "class_weight", allowed, given)
-
-    def _fit_preprocessor(self, X, y):
-        if self.preprocessor is None:
-            return None
-        if isinstance(self.preprocessor, str):
-            return TableEncoder().fit(X)
-        try:
-            return clone(self.preprocessor).fit(X, y)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"The preprocessor {type(self.preprocessor).__name__} could not be "
-                f"fitted to X: {error}. Use preprocessor='auto', or a "
-                "ColumnTransformer that gives each column what suits it."
-            ) from error
-
-    def _reference_rows(self, space, X, codes, seed):
-        """Rows to judge plausibility by, drawn without touching any other stream."""
-        rng = np.random.default_rng(seed)
-        return draw_reference(space, X, codes, rng, self.n_reference)
 
     # ----------------------------------------------------------------- validation
 
@@ -593,16 +447,54 @@ class CounterfactualTrainingClassifier(
         return hasattr(self, "net_")
 
 
-def warn_immature(history, generator, least=0.05):
-    """Warn if hardly any counterfactual of the last epoch reached the threshold."""
-    share = history["mature"].iloc[-1] if "mature" in history and len(history) else 1.0
-    if share < least:
-        warnings.warn(
-            f"{share:.0%} of the counterfactuals of the last epoch matured: they "
-            f"reached threshold={generator.threshold} within "
-            f"max_iter={generator.max_iter} steps. There is little to learn from so "
-            "few; lower the generator's threshold, raise its max_iter or "
-            "step_size, or train for more epochs.",
-            SearchWarning,
-            stacklevel=3,
+def check_parameters(classifier):
+    """Raise a ValueError that names the first parameter out of range."""
+    make_objective(classifier.objective)
+    for name in LAMBDAS:
+        if getattr(classifier, name) is not None:
+            check_real(classifier, name, low=0)
+    check_real(classifier, "burn_in", low=0, high=1)
+    check_n_counterfactuals(classifier)
+    check_integer(classifier, "n_reference", low=0)
+    check_integer(classifier, "verbose", low=0)
+    if not isinstance(classifier.warm_start, (bool, np.bool_)):
+        raise parameter_error(
+            classifier, "warm_start", "True or False", classifier.warm_start
         )
+    make_generator(classifier.generator).check()
+    if isinstance(classifier.net, CounterfactualNet):
+        check_net(classifier.net)
+    if not (classifier.net is None or isinstance(classifier.net, NeuralNetClassifier)):
+        allowed = "None, a CounterfactualNet or a skorch NeuralNetClassifier"
+        raise parameter_error(classifier, "net", allowed, classifier.net)
+    if not (
+        classifier.preprocessor is None
+        or classifier.preprocessor == "auto"
+        or hasattr(classifier.preprocessor, "fit_transform")
+        and not isinstance(classifier.preprocessor, type)
+    ):
+        allowed = "'auto', None or a transformer"
+        raise parameter_error(
+            classifier, "preprocessor", allowed, classifier.preprocessor
+        )
+
+
+def fit_preprocessor(preprocessor, X, y):
+    """What encodes the rows of X, fitted to them; None where they are encoded."""
+    if preprocessor is None:
+        return None
+    if isinstance(preprocessor, str):
+        return TableEncoder().fit(X)
+    try:
+        return clone(preprocessor).fit(X, y)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The preprocessor {type(preprocessor).__name__} could not be fitted to X: "
+            f"{error}. Use preprocessor='auto', or a ColumnTransformer that gives each "
+            "column what suits it."
+        ) from error
+
+
+def reference_rows(space, X, codes, seed, n_reference):
+    """Rows to judge plausibility by, drawn without touching any other stream."""
+    return draw_reference(space, X, codes, np.random.default_rng(seed), n_reference)

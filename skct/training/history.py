@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["history_table", "trained"]
+from ..exceptions import SearchWarning
+
+__all__ = ["history_table", "trained", "warn_immature"]
 
 
 def trained(net: Any) -> dict[str, Any]:
@@ -27,3 +30,18 @@ def history_table(history: Any) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows)
     return table.drop(columns="train_batch_count", errors="ignore")
+
+
+def warn_immature(history: pd.DataFrame, generator: Any, least: float = 0.05) -> None:
+    """Warn if hardly any counterfactual of the last epoch reached the threshold."""
+    share = history["mature"].iloc[-1] if "mature" in history and len(history) else 1.0
+    if share < least:
+        warnings.warn(
+            f"{share:.0%} of the counterfactuals of the last epoch matured: they "
+            f"reached threshold={generator.threshold} within "
+            f"max_iter={generator.max_iter} steps. There is little to learn from so "
+            "few; lower the generator's threshold, raise its max_iter or "
+            "step_size, or train for more epochs.",
+            SearchWarning,
+            stacklevel=3,
+        )

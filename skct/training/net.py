@@ -29,7 +29,7 @@ from .loop import CounterfactualLoop
 from .mlp import MLP
 from .objectives import LAMBDAS, objective_of
 
-__all__ = ["SHARED", "CounterfactualNet", "adopt", "check_logits"]
+__all__ = ["SHARED", "CounterfactualNet", "check_logits"]
 
 # Parameters that the classifier hands on to its net.
 SHARED = ("objective", *LAMBDAS, "n_counterfactuals", "burn_in")
@@ -325,15 +325,3 @@ def check_logits(net: CounterfactualNet, X: Any) -> None:
             "the first step of training. Start from other weights (a net that is "
             "passed with warm_start may have diverged), or scale the inputs."
         )
-
-
-def adopt(net):
-    """Turn an initialised skorch net into a CounterfactualNet with the same weights."""
-    defaults = CounterfactualNet()
-    extra = (*SHARED, "generator", "constraints", "random_state")
-    net.__class__ = CounterfactualNet
-    vars(net).update({name: getattr(defaults, name) for name in extra})
-    net.prefixes_ = [*net.prefixes_, "generator", "objective"]
-    for prefix in ("generator", "objective"):
-        net._register_virtual_param([prefix, f"{prefix}__*"])
-    return net
