@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
-from ..encoding.frames import as_frame, changed, free_name, objects, take
-from ..reports.formatting import plain
-from ..reports.report import document, fragment
-from ..reports.summary import FIGURES, by_group
+from ..encoding.frames import as_frame, free_name, objects, take
+from ..reports.formatting import to_json_value
+from ..reports.heatmap import RecourseDisplay
+from ..reports.html import document, fragment
+from ..reports.summary import FIGURES, before_after, by_group
 from ..reports.text import as_text
 from ..utils.polars import is_polars
 from ..utils.validation import is_integer, parameter_error
@@ -156,7 +157,7 @@ class CounterfactualExplanation:
         changes : DataFrame with columns row, (alternative,) feature, from, to
             Rows without a valid counterfactual are left blank.
         """
-        before, after, moved = self._sides()
+        before, after, moved = before_after(self)
         rows, columns = np.nonzero(moved)
         which = {"row": self.row[rows]}
         if self.alternative is not None:
@@ -169,12 +170,6 @@ class CounterfactualExplanation:
                 "to": objects(after)[rows, columns],
             }
         )
-
-    def _sides(self):
-        """Frames before and after, and which cells of valid answers differ."""
-        before = as_frame(self.factual, self.row)
-        after = as_frame(self.counterfactual, self.row)
-        return before, after, changed(before, after) & self.valid[:, None]
 
     def summary(self):
         """Averages over the rows.
@@ -245,24 +240,24 @@ class CounterfactualExplanation:
         text : str
             Each object has row, factual, counterfactual, changes and the figures.
         """
-        before, after, moved = self._sides()
+        before, after, moved = before_after(self)
         columns = [str(name) for name in before.columns]
         tables = objects(before), objects(after)
         records = []
         for i in range(len(self)):
             old, new = (
-                dict(zip(columns, map(plain, table[i]), strict=True))
+                dict(zip(columns, map(to_json_value, table[i]), strict=True))
                 for table in tables
             )
             names = [columns[j] for j in np.flatnonzero(moved[i])]
             records.append(
                 {
-                    "row": plain(self.row[i]),
+                    "row": to_json_value(self.row[i]),
                     **self._numbered(i),
                     "factual": old,
                     "counterfactual": new,
                     "changes": {n: {"from": old[n], "to": new[n]} for n in names},
-                    **{n: plain(getattr(self, n)[i]) for n in self._figures()},
+                    **{n: to_json_value(getattr(self, n)[i]) for n in self._figures()},
                 }
             )
         return json.dumps(records, **kwargs)
@@ -326,8 +321,6 @@ class CounterfactualExplanation:
         -------
         display : RecourseDisplay
         """
-        from ..reports.heatmap import RecourseDisplay
-
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
 
 
