@@ -152,7 +152,8 @@ def by_group(explanation: Explanation, groups: object) -> pd.DataFrame:
     means = rows.groupby(group, dropna=False, observed=True).mean()
     table = table.rename(columns={"n": "n_rows", "validity": "valid"})
     table = table[["n_rows", "valid", "cost"]].assign(**means)
-    return table.rename_axis("group" if group.name is None else group.name)
+    name = "group" if group.name is None else group.name
+    return table.rename_axis([name])  # in a list, since a MultiIndex names by tuples
 
 
 def group_of_rows(explanation: Explanation, groups: Any) -> pd.Series:

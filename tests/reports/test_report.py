@@ -529,6 +529,20 @@ def test_groups_may_come_from_elsewhere(explanation):
     assert array.by_group(0)["n_rows"].tolist() == [1, 1, 1, 1]
 
 
+def test_groups_may_be_a_column_of_a_multiindex(explanation):
+    pairs = pd.MultiIndex.from_tuples(enumerate(explanation.factual.columns))
+    factual, counterfactual = (
+        frame.set_axis(pairs, axis=1)
+        for frame in (explanation.factual, explanation.counterfactual)
+    )
+    explanation = replace(explanation, factual=factual, counterfactual=counterfactual)
+    table = explanation.by_group((2, "job"))
+    assert table["n_rows"].tolist() == [2, 1, 1]
+    assert list(table.index.names) == [(2, "job")]
+    group_table = list(parse(explanation.to_html(groups=(2, "job"))).iter("table"))[1]
+    assert text_of(group_table.find("thead/tr/th")) == "2, job"
+
+
 def test_wrong_groups_are_named(explanation):
     with pytest.raises(ValueError, match="Unknown feature 'Job' in groups.*'job'"):
         explanation.by_group("Job")
