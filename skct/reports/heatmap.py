@@ -148,7 +148,7 @@ def shades(before: pd.DataFrame, after: pd.DataFrame, moved: np.ndarray) -> np.n
     shade = np.zeros(before.shape)
     for j in range(before.shape[1]):
         old, new = ranks(before.iloc[:, j]), ranks(after.iloc[:, j])
-        if old is None:
+        if old is None or new is None:
             shade[moved[:, j], j] = np.nan
         else:
             step = np.where(moved[:, j], np.nan_to_num(new - old), 0.0)
