@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from ..reports.summary import FIGURES, before_after, by_group
 from ..reports.text import as_text
 from ..utils.polars import is_polars
 from ..utils.validation import is_integer, parameter_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["CounterfactualExplanation"]
 
@@ -187,7 +191,7 @@ class CounterfactualExplanation:
                 values[name] = figure[self.valid].mean() if self.valid.any() else None
         return pd.Series(values, dtype=float)
 
-    def by_group(self, groups):
+    def by_group(self, groups: object) -> pd.DataFrame:
         """Averages over the rows of each group: who carries which burden.
 
         Parameters
@@ -268,7 +272,7 @@ class CounterfactualExplanation:
             return {}
         return {"alternative": int(self.alternative[i])}
 
-    def to_html(self, *, groups=None, max_rows=100):
+    def to_html(self, *, groups: object = None, max_rows: int | None = 100) -> str:
         """Report that people can read: a page of its own, without scripts or links.
 
         It shows the averages, which features carry the changes, the groups if any, and
@@ -298,17 +302,17 @@ class CounterfactualExplanation:
             raise parameter_error(self, "max_rows", "an integer >= 0 or None", max_rows)
         return document(self, groups, max_rows)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return fragment(self, max_rows=20)
 
     def __repr__(self):
         n_valid = int(self.valid.sum())
         return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return as_text(self, max_rows=10)
 
-    def plot(self, *, ax=None, max_rows=20):
+    def plot(self, *, ax: "Axes | None" = None, max_rows: int = 20) -> RecourseDisplay:
         """Heat table of the changes (needs matplotlib).
 
         Parameters
