@@ -14,6 +14,7 @@ import time
 import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from configparser import ConfigParser
 from importlib import metadata
 from pathlib import Path
 
@@ -678,6 +679,32 @@ def test_every_import_of_the_package_is_a_declared_dependency():
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found.add(node.module.split(".")[0])
     assert found - needed - optional - set(sys.stdlib_module_names) == set()
+
+
+def test_the_import_leaves_out_what_only_reports_plots_and_dask_need():
+    lazy = ["jinja2", "matplotlib", "dask", "pandas.plotting._matplotlib"]
+    code = f"import sys, skct; print([name for name in {lazy} if name in sys.modules])"
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, cwd=ROOT, text=True).strip() == "[]"
+
+
+def test_files_beside_the_code_are_part_of_the_wheel():
+    """Templates and style sheets: setuptools packs only what setup.cfg names."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    packed = {
+        path
+        for package, patterns in config["options.package_data"].items()
+        for pattern in patterns.split()
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    present = {
+        path
+        for path in (ROOT / "skct").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert present == packed
+    assert len(present) >= 7
 
 
 # --------------------------------------------------------------------------- load

@@ -2,17 +2,22 @@
 
 import json
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from ..encoding.frames import as_frame, changed, free_name, objects, take
-from ..reports.formatting import plain
-from ..reports.report import document, fragment
-from ..reports.summary import FIGURES, by_group
+from ..encoding.frames import as_frame, free_name, objects, take
+from ..reports.formatting import to_json_value
+from ..reports.heatmap import RecourseDisplay
+from ..reports.html import document, fragment
+from ..reports.summary import FIGURES, before_after, by_group
 from ..reports.text import as_text
 from ..utils.polars import is_polars
 from ..utils.validation import is_integer, parameter_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["CounterfactualExplanation"]
 
@@ -156,7 +161,7 @@ class CounterfactualExplanation:
         changes : DataFrame with columns row, (alternative,) feature, from, to
             Rows without a valid counterfactual are left blank.
         """
-        before, after, moved = self._sides()
+        before, after, moved = before_after(self)
         rows, columns = np.nonzero(moved)
         which = {"row": self.row[rows]}
         if self.alternative is not None:
@@ -169,12 +174,6 @@ class CounterfactualExplanation:
                 "to": objects(after)[rows, columns],
             }
         )
-
-    def _sides(self):
-        """Frames before and after, and which cells of valid answers differ."""
-        before = as_frame(self.factual, self.row)
-        after = as_frame(self.counterfactual, self.row)
-        return before, after, changed(before, after) & self.valid[:, None]
 
     def summary(self):
         """Averages over the rows.
@@ -192,7 +191,7 @@ class CounterfactualExplanation:
                 values[name] = figure[self.valid].mean() if self.valid.any() else None
         return pd.Series(values, dtype=float)
 
-    def by_group(self, groups):
+    def by_group(self, groups: object) -> pd.DataFrame:
         """Averages over the rows of each group: who carries which burden.
 
         Parameters
@@ -245,24 +244,24 @@ class CounterfactualExplanation:
         text : str
             Each object has row, factual, counterfactual, changes and the figures.
         """
-        before, after, moved = self._sides()
+        before, after, moved = before_after(self)
         columns = [str(name) for name in before.columns]
         tables = objects(before), objects(after)
         records = []
         for i in range(len(self)):
             old, new = (
-                dict(zip(columns, map(plain, table[i]), strict=True))
+                dict(zip(columns, map(to_json_value, table[i]), strict=True))
                 for table in tables
             )
             names = [columns[j] for j in np.flatnonzero(moved[i])]
             records.append(
                 {
-                    "row": plain(self.row[i]),
+                    "row": to_json_value(self.row[i]),
                     **self._numbered(i),
                     "factual": old,
                     "counterfactual": new,
                     "changes": {n: {"from": old[n], "to": new[n]} for n in names},
-                    **{n: plain(getattr(self, n)[i]) for n in self._figures()},
+                    **{n: to_json_value(getattr(self, n)[i]) for n in self._figures()},
                 }
             )
         return json.dumps(records, **kwargs)
@@ -273,7 +272,7 @@ class CounterfactualExplanation:
             return {}
         return {"alternative": int(self.alternative[i])}
 
-    def to_html(self, *, groups=None, max_rows=100):
+    def to_html(self, *, groups: object = None, max_rows: int | None = 100) -> str:
         """Report that people can read: a page of its own, without scripts or links.
 
         It shows the averages, which features carry the changes, the groups if any, and
@@ -303,17 +302,17 @@ class CounterfactualExplanation:
             raise parameter_error(self, "max_rows", "an integer >= 0 or None", max_rows)
         return document(self, groups, max_rows)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return fragment(self, max_rows=20)
 
     def __repr__(self):
         n_valid = int(self.valid.sum())
         return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return as_text(self, max_rows=10)
 
-    def plot(self, *, ax=None, max_rows=20):
+    def plot(self, *, ax: "Axes | None" = None, max_rows: int = 20) -> RecourseDisplay:
         """Heat table of the changes (needs matplotlib).
 
         Parameters
@@ -326,8 +325,6 @@ class CounterfactualExplanation:
         -------
         display : RecourseDisplay
         """
-        from ..reports.heatmap import RecourseDisplay
-
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
 
 

@@ -4,19 +4,25 @@ import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
-from skct import CounterfactualExplanation
+from skct import CounterfactualExplanation, reports
 from skct.metrics import burden
 from skct.reports.formatting import show, show_change
-from skct.reports.style import PAGE, SCOPED
+from skct.reports.html import environment
 
 VOID = {"meta", "wbr"}
+PAGE, SCOPED = (
+    Path(reports.__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("page.css", "report.css")
+)
 
 
 class Page(HTMLParser):
@@ -89,8 +95,8 @@ def made(before, after, **fields):
 
 
 @pytest.fixture
-def case():
-    """Four applicants: two changes, one change, no answer, nothing to do."""
+def explanation():
+    """Four rows: two changes, one change, no valid counterfactual, none needed."""
     before = pd.DataFrame(
         {
             "age": [30, 40, 50, 60],
@@ -117,8 +123,8 @@ def case():
 # --------------------------------------------------------------------- the document
 
 
-def test_the_document_is_complete_and_needs_nothing_else(case):
-    html = case.to_html(groups="job")
+def test_the_document_is_complete_and_needs_nothing_else(explanation):
+    html = explanation.to_html(groups="job")
     root = parse(html)
     assert html.startswith("<!DOCTYPE html>")
     assert root.find("html").get("lang") == "en"
@@ -131,8 +137,8 @@ def test_the_document_is_complete_and_needs_nothing_else(case):
     assert not re.search(r"url\(|@import|https?:", html)
 
 
-def test_a_card_says_who_what_and_at_which_cost(case):
-    card = next(parse(case.to_html()).iter("article"))
+def test_a_card_says_who_what_and_at_which_cost(explanation):
+    card = next(parse(explanation.to_html()).iter("article"))
     changes, unchanged = card.iter("table")
     assert rows_of(changes) == [
         ["income may only rise", "20.5", "41.25"],
@@ -155,21 +161,21 @@ def test_a_card_says_who_what_and_at_which_cost(case):
     }
 
 
-def test_cards_without_changes_say_why(case):
-    _, second, failed, done = parse(case.to_html()).iter("article")
+def test_cards_without_changes_say_why(explanation):
+    _, second, failed, done = parse(explanation.to_html()).iter("article")
     assert rows_of(second.find("table")) == [["job", "missing", "clerk"]]
     assert "no valid answer" in text_of(failed)
     assert "Stopped after 9 steps." in text_of(failed)
     assert failed.find("table") is None
     assert ["income may only rise", "30"] in rows_of(next(failed.iter("table")))
     assert "nothing has to change" in text_of(done)
-    low = replace(case, mature=np.zeros(4, dtype=bool))
+    low = replace(explanation, mature=np.zeros(4, dtype=bool))
     assert "below the threshold" in text_of(next(parse(low.to_html()).iter("article")))
 
 
-def test_alternatives_without_reference_rows_and_words_are_shown(case):
+def test_alternatives_without_reference_rows_and_mutability_are_shown(explanation):
     two = replace(
-        case,
+        explanation,
         row=np.array([11, 11, 12, 12]),
         alternative=np.array([0, 1, 0, 1]),
         implausibility=None,
@@ -182,16 +188,16 @@ def test_alternatives_without_reference_rows_and_words_are_shown(case):
     assert "cannot change" not in text_of(root)
 
 
-def test_averages_are_those_of_the_summary(case):
-    tiles = parse(case.to_html()).find(".//dl[@class='tiles']")
+def test_averages_are_those_of_the_summary(explanation):
+    tiles = parse(explanation.to_html()).find(".//dl[@class='tiles']")
     shown = dict(zip(texts(tiles, "dt"), texts(tiles, "dd"), strict=True))
     assert shown["Valid answers"] == "3 of 4 (75%)"
-    assert shown["Mean cost"] == f"{case.summary()['cost']:.2f}"
+    assert shown["Mean cost"] == f"{explanation.summary()['cost']:.2f}"
     assert shown["Mean changes"] == "1.00"
 
 
-def test_features_are_listed_by_the_share_of_answers_that_change_them(case):
-    panel = parse(case.to_html()).find(".//div[@class='panel']")
+def test_features_are_listed_by_the_share_of_answers_that_change_them(explanation):
+    panel = parse(explanation.to_html()).find(".//div[@class='panel']")
     assert rows_of(panel.find("table")) == [
         ["job", "67% (2 of 3)", "to nurse in 50%"],
         ["income may only rise", "33% (1 of 3)", "always up; median change +20.75"],
@@ -222,33 +228,33 @@ def test_the_typical_change_is_a_way_or_a_category(old, new, way):
     assert rows_of(table)[0][2] == way
 
 
-def test_cards_stop_at_max_rows_but_averages_do_not(case):
-    root = parse(case.to_html(max_rows=1))
+def test_cards_stop_at_max_rows_but_averages_do_not(explanation):
+    root = parse(explanation.to_html(max_rows=1))
     assert len(list(root.iter("article"))) == 1
     assert "The first 1 of 4 answers; 3 are left out." in texts(root, "p")
     assert "3 of 4 (75%)" in texts(root, "dd")
-    assert len(list(parse(case.to_html(max_rows=None)).iter("article"))) == 4
-    assert not list(parse(case.to_html(max_rows=0)).iter("article"))
+    assert len(list(parse(explanation.to_html(max_rows=None)).iter("article"))) == 4
+    assert not list(parse(explanation.to_html(max_rows=0)).iter("article"))
     for wrong in (-1, 2.5, "all", True):
         with pytest.raises(ValueError, match="'max_rows' parameter of Counterfactual"):
-            case.to_html(max_rows=wrong)
+            explanation.to_html(max_rows=wrong)
 
 
-def test_without_rows_or_answers_there_is_still_a_report(case):
-    assert "0 answers" in text_of(parse(case[:0].to_html()))
-    failed = parse(case[[2]].to_html(groups="job"))
+def test_without_rows_or_answers_there_is_still_a_report(explanation):
+    assert "0 answers" in text_of(parse(explanation[:0].to_html()))
+    failed = parse(explanation[[2]].to_html(groups="job"))
     assert "0 of 1 (0%)" in texts(failed, "dd")
     assert "What the answers change" not in text_of(failed)
     assert "cook" in text_of(failed)
 
 
-def test_a_thousand_rows_and_a_thousand_columns_stay_small(case):
-    many = case[np.arange(1000) % 4]
+def test_a_thousand_rows_and_a_thousand_columns_stay_small(explanation):
+    many = explanation[np.arange(1000) % 4]
     assert len(many.to_html()) < 5e5
     wide = pd.DataFrame(np.zeros((30, 1000)))
-    answer = made(wide, wide + 1.0)
-    root = parse(answer.to_html())
-    assert len(answer.to_html()) < 5e5
+    explanation = made(wide, wide + 1.0)
+    root = parse(explanation.to_html())
+    assert len(explanation.to_html()) < 5e5
     assert "and 950 further features" in texts(root, "p")
     assert "and 980 further features" in texts(root, "p")
 
@@ -256,8 +262,8 @@ def test_a_thousand_rows_and_a_thousand_columns_stay_small(case):
 # ------------------------------------------------------------------------ structure
 
 
-def test_tables_and_headings_are_made_for_those_who_listen(case):
-    root = parse(case.to_html(groups="job"))
+def test_tables_and_headings_are_made_for_screen_readers(explanation):
+    root = parse(explanation.to_html(groups="job"))
     for table in root.iter("table"):
         assert text_of(table.find("caption"))
         assert all(th.get("scope") == "col" for th in table.find("thead/tr"))
@@ -307,19 +313,49 @@ def test_text_and_signs_stand_out_in_both_colour_schemes():
 # ------------------------------------------------------------------------- notebook
 
 
-def test_the_fragment_has_twenty_rows_and_keeps_its_style_to_itself(case):
-    html = case[np.arange(50) % 4]._repr_html_()
+def selectors(css):
+    """Selectors of nested rules, written out in full; a condition adds nothing."""
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    found, parents = [], [[""]]
+    for text, mark in re.findall(r"([^{};]*)([{};])", css):
+        if mark == "}":
+            parents.pop()
+        elif mark == "{" and text.strip().startswith("@"):
+            parents.append(parents[-1])
+        elif mark == "{":
+            parts = re.split(r",(?![^(]*\))", text)
+            parents.append([in_full(p, q.strip()) for p in parents[-1] for q in parts])
+            found += parents[-1]
+    assert parents == [[""]]
+    return found
+
+
+def in_full(parent, selector):
+    if "&" in selector:
+        return selector.replace("&", parent)
+    return f"{parent} {selector}".strip()
+
+
+def test_selectors_of_nested_rules_are_found_wherever_they_point():
+    css = (
+        ".a { x: y; p, :is(b, i) { x: y; } body & { x: y; } @media z { u { x: y; } } }"
+    )
+    assert selectors(css) == [".a", ".a p", ".a :is(b, i)", "body .a", ".a u"]
+    assert selectors(".a { x: y; } @media z { u { x: y; } }") == [".a", "u"]
+
+
+def test_the_fragment_has_twenty_rows_and_keeps_its_style_to_itself(explanation):
+    html = explanation[np.arange(50) % 4]._repr_html_()
     root = parse(html)
     assert [child.tag for child in root] == ["div"]
     names = {element.tag for element in root.iter()}
     assert not names & {"html", "head", "body", "meta", "title", "script"}
     assert not any(element.get("id") for element in root.iter())
     assert len(list(root.iter("article"))) == 20
-    style = re.sub(r"@media[^{]*\{", "", root.find("div/style").text)
-    lists = re.findall(r"(?:^|[}])\s*([^{}]+?)\s*\{", style)
-    selectors = [part for text in lists for part in re.split(r",\s*(?![^(]*\))", text)]
-    assert len(selectors) > 30
-    assert all(selector.startswith(".skct-report") for selector in selectors)
+    style = root.find("div/style").text
+    assert len(selectors(style)) > 30
+    for selector in selectors(style):
+        assert re.match(r"\.skct-report(?![-\w]| *[+~])", selector)
     assert not re.search(r"[^-\w]color: #|background: #|--(ink|paper|card):", style)
 
 
@@ -345,7 +381,7 @@ def hostile_page(name, category, row, label, group):
         pd.DataFrame({name: cells, 1: [0, 0, 0]}, index=index, dtype=object)
         for cells in ([category, "x", "x"], ["z", category + ".", "x"])
     )
-    answer = made(
+    explanation = made(
         before,
         after,
         target=np.array([label] * 3, dtype=object),
@@ -355,7 +391,7 @@ def hostile_page(name, category, row, label, group):
         cost=np.ones(3),
     )
     groups = pd.Series([group] * 3, name=name, dtype=object)
-    return answer, answer.to_html(groups=groups) + answer._repr_html_()
+    return explanation, explanation.to_html(groups=groups) + explanation._repr_html_()
 
 
 def skeleton(html):
@@ -378,7 +414,7 @@ def groupable(text):
 @example(*HOSTILE[:5])
 @example(*HOSTILE[4:])
 def test_text_of_the_table_never_becomes_markup(name, category, row, label, group):
-    answer, html = hostile_page(name, category, row, label, group)
+    explanation, html = hostile_page(name, category, row, label, group)
     html.encode("utf-8")
     plain = hostile_page("name", "category", "row", "label", "group")[1]
     assume(category not in ("x", "z"))  # a cell that does not change
@@ -387,7 +423,32 @@ def test_text_of_the_table_never_becomes_markup(name, category, row, label, grou
     shown = {"".join(element.itertext()) for element in parse(html).iter("bdi")}
     expected = {name, category, category + ".", row, label, group}
     assert {show(text) for text in expected} <= shown
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", str(answer))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", str(explanation))
+
+
+def test_no_template_can_forget_to_escape():
+    template = environment().from_string("{{ x }}<p title='{{ x }}'>{{ 'a' ~ x }}</p>")
+    text = "&lt;b&gt;\\x00\\u202e\\ud800&#39;"
+    expected = f"{text}<p title='{text}'>a{text}</p>"
+    assert template.render(x="<b>\0\u202e\ud800'") == expected
+    with pytest.raises(UndefinedError):
+        template.render(y="")
+
+
+class Markup(str):
+    """Text that claims to be markup already, as objects of web frameworks do."""
+
+    __slots__ = ()
+
+    def __html__(self):
+        return str(self)
+
+
+def test_text_that_claims_to_be_markup_is_escaped_all_the_same():
+    text = Markup("<script>alert(1)</script>")
+    _, html = hostile_page(*[text] * 5)
+    assert "script" not in {element.tag for element in parse(html).iter()}
+    assert html.count("&lt;script&gt;") > 20
 
 
 @given(st.text(min_size=1))
@@ -435,52 +496,69 @@ def test_a_change_never_reads_as_none():
 
 
 def test_groups_are_summaries_of_their_rows(fitted, denied):
-    answer = fitted.explain(denied[:40], target="approved")
-    valid = answer.valid & (np.arange(40) % 5 > 0)
-    answer = replace(answer, valid=valid)
-    table = answer.by_group("job")
+    explanation = fitted.explain(denied[:40], target="approved")
+    valid = explanation.valid & (np.arange(40) % 5 > 0)
+    explanation = replace(explanation, valid=valid)
+    table = explanation.by_group("job")
     assert table.index.name == "job"
     for job, row in table.iterrows():
-        summary = answer[(answer.factual["job"] == job).to_numpy()].summary()
+        summary = explanation[(explanation.factual["job"] == job).to_numpy()].summary()
         pd.testing.assert_series_equal(row, summary, check_names=False)
-    result = burden(answer.cost, answer.valid, answer.factual["job"]).table
+    result = burden(
+        explanation.cost, explanation.valid, explanation.factual["job"]
+    ).table
     assert table["cost"].tolist() == result["cost"].tolist()
-    root = parse(answer.to_html(groups="job"))
+    root = parse(explanation.to_html(groups="job"))
     group_table = list(root.iter("table"))[1]
     shown = {row[0]: row[3] for row in rows_of(group_table)}
     assert shown == {job: f"{cost:.2f}" for job, cost in table["cost"].items()}
 
 
-def test_groups_may_come_from_elsewhere(case):
-    table = case.by_group(["b", "a", None, "a"])
+def test_groups_may_come_from_elsewhere(explanation):
+    table = explanation.by_group(["b", "a", None, "a"])
     assert table["n_rows"].tolist() == [2, 1, 1]
     assert table.loc["a", "cost"] == 3.0
     assert table["cost"].isna().tolist() == [False, False, True]
     assert table.index.name == "group"
-    ages = case.by_group(pd.cut(case.factual["age"], [0, 45, 90]))
+    ages = explanation.by_group(pd.cut(explanation.factual["age"], [0, 45, 90]))
     assert ages["n_rows"].tolist() == [2, 2]
-    assert "(45, 90]" in case.to_html(groups=pd.cut(case.factual["age"], [0, 45, 90]))
-    array = replace(case, factual=case.factual[["age"]].to_numpy())
+    assert "(45, 90]" in explanation.to_html(
+        groups=pd.cut(explanation.factual["age"], [0, 45, 90])
+    )
+    array = replace(explanation, factual=explanation.factual[["age"]].to_numpy())
     assert array.by_group(0)["n_rows"].tolist() == [1, 1, 1, 1]
 
 
-def test_wrong_groups_are_named(case):
+def test_groups_may_be_a_column_of_a_multiindex(explanation):
+    pairs = pd.MultiIndex.from_tuples(enumerate(explanation.factual.columns))
+    factual, counterfactual = (
+        frame.set_axis(pairs, axis=1)
+        for frame in (explanation.factual, explanation.counterfactual)
+    )
+    explanation = replace(explanation, factual=factual, counterfactual=counterfactual)
+    table = explanation.by_group((2, "job"))
+    assert table["n_rows"].tolist() == [2, 1, 1]
+    assert list(table.index.names) == [(2, "job")]
+    group_table = list(parse(explanation.to_html(groups=(2, "job"))).iter("table"))[1]
+    assert text_of(group_table.find("thead/tr/th")) == "2, job"
+
+
+def test_wrong_groups_are_named(explanation):
     with pytest.raises(ValueError, match="Unknown feature 'Job' in groups.*'job'"):
-        case.by_group("Job")
+        explanation.by_group("Job")
     with pytest.raises(ValueError, match="each of the 4 answers. Got .*shape \\(2,\\)"):
-        case.to_html(groups=["a", "b"])
-    two = replace(case, alternative=np.array([0, 1, 0, 1]))
+        explanation.to_html(groups=["a", "b"])
+    two = replace(explanation, alternative=np.array([0, 1, 0, 1]))
     with pytest.raises(ValueError, match="alternatives of a row count one by one"):
         two.by_group(["a", "b"])
     assert two[two.alternative == 0].by_group(["a", "b"])["n_rows"].sum() == 2
 
 
-@pytest.mark.filterwarnings("ignore:.*have no valid counterfactual")
 # ----------------------------------------------------------------------------- text
 
 
-def test_text_lists_the_changes_of_each_row_in_columns(case):
-    assert str(case).splitlines() == [
+def test_text_lists_the_changes_of_each_row_in_columns(explanation):
+    assert str(explanation).splitlines() == [
         "<CounterfactualExplanation: 4 rows, 3 valid>",
         "mean cost 2.33, implausibility 3.00, target probability 75.0%, changes 1.00",
         "",
@@ -498,8 +576,8 @@ def test_text_lists_the_changes_of_each_row_in_columns(case):
     ]
 
 
-def test_text_of_many_rows_names_failures_further_down_and_stays_narrow(case):
-    text = str(case[[2] + [0] * 30 + [2] * 8])
+def test_text_of_many_rows_names_failures_further_down_and_stays_narrow(explanation):
+    text = str(explanation[[2] + [0] * 30 + [2] * 8])
     assert text.count("20.5 -> 41.25") == 9
     assert "... and 29 more rows" in text
     assert text.count("no valid counterfactual; stopped after 9 steps") == 1 + 5
@@ -534,11 +612,11 @@ def chromium(page, *options):
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_a_browser_shows_the_report_without_complaint(case, tmp_path):
+def test_a_browser_shows_the_report_without_complaint(explanation, tmp_path):
     from matplotlib.image import imread
 
     page, picture = tmp_path / "report.html", tmp_path / "dark.png"
-    page.write_text(case.to_html(groups="job"), encoding="utf-8")
+    page.write_text(explanation.to_html(groups="job"), encoding="utf-8")
     dom, log = chromium(page, "--dump-dom")
     assert dom.count("<article") == 4
     assert dom.count("<path") == page.read_text(encoding="utf-8").count("<path")
