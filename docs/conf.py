@@ -10,6 +10,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# So that the links of an example can be made where plot_gallery=0 leaves it unrun.
+from sklearn.experimental import enable_halving_search_cv  # noqa: E402, F401
+
 import skct  # noqa: E402
 
 project = "skct"
@@ -107,6 +110,7 @@ toc_object_entries_show_parents = "hide"
 # Pages without neighbours need no navigation among them.
 ALONE = ["index", "getting_started", "faq", "comparison", "changelog"]
 ALONE += ["paper", "ablations", "performance", "reliability", "generators"]
+ALONE += ["development"]
 html_sidebars = {name: [] for name in ALONE}
 html_theme_options = {
     "logo": {"text": "skct"},
