@@ -48,6 +48,7 @@ class Import(NamedTuple):
     line: int
     target: str
     is_local: bool
+    is_typing: bool = False  # under `if TYPE_CHECKING`, never run
 
     def __str__(self):
         return f"{self.module.replace('.', '/')}.py:{self.line}"
@@ -70,9 +71,18 @@ def imports(modules):
         tree = ast.parse(source)
         outer = [node for node in ast.walk(tree) if isinstance(node, functions)]
         local = {id(inner) for node in outer for inner in ast.walk(node)}
+        typing = {id(inner) for node in ast.walk(tree) for inner in typing_only(node)}
         for node in ast.walk(tree):
+            kind = id(node) in local, id(node) in typing
             for target in targets(node, module, modules):
-                yield Import(module, node.lineno, target, id(node) in local)
+                yield Import(module, node.lineno, target, *kind)
+
+
+def typing_only(node):
+    """Statements under ``if TYPE_CHECKING``."""
+    test = getattr(node, "test", None)
+    if isinstance(node, ast.If) and getattr(test, "id", "") == "TYPE_CHECKING":
+        yield from (inner for line in node.body for inner in ast.walk(line))
 
 
 def targets(node, module, modules):
@@ -135,7 +145,7 @@ def misplaced_imports(modules):
                 f"{found}: imports {found.target} inside a function. Import it at the "
                 "top; if that makes a circle, cut the circle."
             )
-        if not found.is_local and package in OPTIONAL:
+        if not (found.is_local or found.is_typing) and package in OPTIONAL:
             yield f"{found}: imports {package} at the top. Do so where it is used."
 
 
@@ -260,7 +270,8 @@ def test_a_circle_of_two_is_found():
 @pytest.mark.parametrize("check", [FLOOR, CIRCLE, PLACE])
 def test_imports_that_keep_the_contract_pass(check):
     text = "import torch\nfrom ..utils.random import seeded\nfrom .. import losses\n"
-    text += "from .explainer import A\ndef f():\n    import matplotlib.pyplot as plt"
+    text += "from .explainer import A\ndef f():\n    import matplotlib.pyplot as plt\n"
+    text += "if TYPE_CHECKING:\n    import jinja2"
     assert not list(check({**MADE_UP, "skct.explain.evaluate": text}))
 
 
