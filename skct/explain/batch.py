@@ -128,9 +128,9 @@ def search_encoded(
     n_iter = result.n_iter.cpu().numpy()
     if not settings.refine:
         return unrefined, unrefined, n_iter
-    reference = model.reference
-    if reference is not None:
-        reference = [torch.from_numpy(part).to(device) for part in reference]
+    reference = None
+    if model.reference is not None:
+        reference = [torch.from_numpy(part).to(device) for part in model.reference]
     refined = refine(
         model.module,
         result,

@@ -32,11 +32,18 @@ __all__ = [
 
 
 class Explainable:
-    """A classifier that brings all that an explanation needs.
+    """A classifier that, once fitted, brings all that an explanation needs."""
 
-    Fitted, it has `module_`, `classes_`, `preprocessor_`, `feature_space_`, `rules_`,
-    `constraints_`, `reference_`, `generator_` and `seed_`.
-    """
+    module_: nn.Module
+    net_: NeuralNet
+    classes_: np.ndarray
+    preprocessor_: Any
+    feature_space_: FeatureSpace
+    rules_: list
+    constraints_: Constraints
+    reference_: tuple[np.ndarray, np.ndarray] | None
+    generator_: BaseGenerator
+    seed_: int
 
 
 class ExplainedModel(NamedTuple):

@@ -78,7 +78,7 @@ def accepted_arguments(module: Any) -> set[str]:
     names: set[str] = set()
     for base in module.__mro__:
         if "__init__" in vars(base):
-            parameters = signature(base.__init__).parameters
+            parameters = signature(vars(base)["__init__"]).parameters
             names |= set(parameters)
             if all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values()):
                 break

@@ -59,7 +59,8 @@ class GuardedNet(NeuralNetClassifier):
             )
             return self
         finally:
-            vars(self).pop("last_good_", None)
+            if hasattr(self, "last_good_"):
+                del self.last_good_
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """One epoch of skorch; in training, its weights are checked at the end."""

@@ -146,8 +146,8 @@ class CounterfactualLoop(GuardedNet):
         """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
         n, objective = len(pairs.target), self.objective_
         adversarial = self.get_loss(output[:n], pairs.label, training=True)
-        logits = self._as_logits(output[n:]).split(n)
-        outputs = Outputs(*logits, passes.slopes, self.constraints_)
+        ours, theirs = self._as_logits(output[n:]).split(n)
+        outputs = Outputs(ours, theirs, passes.slopes, self.constraints_)
         divergence, regulariser = objective.terms(pairs, outputs)
         return counterfactual_loss(
             classification, adversarial, divergence, regulariser, **objective.weights

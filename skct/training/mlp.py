@@ -58,7 +58,8 @@ class MLP(nn.Sequential):
             raise parameter_error(
                 self, "hidden_layer_sizes", allowed, hidden_layer_sizes
             )
-        layers, width = [nn.Flatten()] if len(shape) > 1 else [], prod(shape)
+        layers: list[nn.Module] = [nn.Flatten()] if len(shape) > 1 else []
+        width = prod(shape)
         for size in hidden_layer_sizes:
             layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
             width = size

@@ -277,16 +277,17 @@ class CounterfactualNet(CounterfactualLoop):
             *self._training_data(self.get_dataset(X, y)),
         )
 
+    generator_classes_: set[int]
+
     def _fit_generator(self, generator: Any, X: Tensor, y: Tensor) -> None:
         """Let a generator learn, unless that of an earlier call knows all classes."""
-        classes = set(y.unique().tolist())
-        known = getattr(self, "generator_", None)
-        if classes <= getattr(self, "generator_classes_", set()) and (
-            type(known) is type(generator)
-            and known.get_params() == generator.get_params()
-        ):
+        known: Any = getattr(self, "generator_", None)
+        same = type(known) is type(generator) and (
+            known.get_params() == generator.get_params()
+        )
+        if same and set(y.unique().tolist()) <= self.generator_classes_:
             return
-        earlier = getattr(self, "earlier_rows_", None)  # see `train`
+        earlier = getattr(self, "earlier_rows_", None)  # set by the classifier
         if earlier is not None:
             more_X, more_y = (
                 torch.as_tensor(part, device=X.device) for part in earlier
@@ -297,7 +298,7 @@ class CounterfactualNet(CounterfactualLoop):
 
     def initialize(self):
         """Start afresh: module, optimiser, and what the generator has learnt."""
-        self.generator_classes_: set[int] = set()
+        self.generator_classes_ = set()
         return super().initialize()
 
 

@@ -9,7 +9,7 @@ counterfactuals) are its constructor parameters, as those of a generator are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sklearn.base import BaseEstimator
 from torch import Generator, Tensor
@@ -181,7 +181,7 @@ class Objective(BaseEstimator):
         searched: Searched,
         constraints: Constraints,
         rng: Generator,
-    ) -> NamedTuple:
+    ) -> Any:
         """Put counterfactuals and what they are contrasted with together.
 
         By default each is paired with a random training row of its target class, whose
@@ -216,11 +216,11 @@ class Objective(BaseEstimator):
             result.mature,
         )
 
-    def figures(self, pairs: NamedTuple) -> dict[str, float]:
+    def figures(self, pairs: Any) -> dict[str, float]:
         """Numbers about the pairs of an epoch that the history records; none here."""
         return {}
 
-    def terms(self, pairs: NamedTuple, outputs: Outputs) -> tuple[Tensor, Tensor]:
+    def terms(self, pairs: Any, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Divergence and regulariser of each pair.
 
         Parameters

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import Tensor
 
 from ..losses import divergence, energy, ridge
 from .objective import Objective, Outputs
+from .pairs import Pairs
 
 __all__ = ["PaperObjective"]
 
@@ -58,7 +57,7 @@ class PaperObjective(Objective):
             epsilon=epsilon,
         )
 
-    def terms(self, pairs: NamedTuple, outputs: Outputs) -> tuple[Tensor, Tensor]:
+    def terms(self, pairs: Pairs, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Divergence and ridge of each pair, Eq. 3 and 4."""
         energies = (
             energy(outputs.neighbour, pairs.target),
