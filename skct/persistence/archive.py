@@ -17,6 +17,7 @@ __all__ = ["checksum", "read", "refused", "refusing", "temporary_name", "write"]
 
 
 FORMAT_VERSION = "1"
+MAX_DEPTH = 100  # of nested values; files that `write` makes have some twenty levels
 
 
 def write(path, kind, document, tensors):
@@ -70,6 +71,7 @@ def read(path, kind):
         tensors, text = load(data), metadata["document"]
         intact = checksum(text, tensors) == metadata["sha256"]
         document = json.loads(text, object_pairs_hook=unique)
+        check_depth(document)
     except (
         *(AttributeError, KeyError, TypeError, ValueError),
         *(RuntimeError, SafetensorError),  # RuntimeError: RecursionError, too
@@ -94,6 +96,20 @@ def unique(pairs):
     if len(found) < len(pairs):
         raise ValueError("A name comes twice.")
     return found
+
+
+def check_depth(document):
+    """Raise a ValueError for values that are nested too deeply to be decoded safely.
+
+    How deep recursion may go differs between versions of Python.
+    """
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        parts = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for inner in parts for v in inner if isinstance(v, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"Values are nested more than {MAX_DEPTH} times.")
 
 
 def check_versions(path, metadata):

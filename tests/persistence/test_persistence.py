@@ -482,11 +482,15 @@ def compile_module(document, tensors):
     document["net_"]["parameters"]["compile"] = True
 
 
-def nest(document, tensors):
+def nest(document, tensors, n=900):
     deep = []
-    for _ in range(900):
+    for _ in range(n):
         deep = [deep]
     document["parameters"]["mutability"] = deep
+
+
+def nest_less(document, tensors):
+    nest(document, tensors, n=110)  # no interpreter minds
 
 
 @pytest.mark.parametrize(
@@ -506,6 +510,7 @@ def nest(document, tensors):
         (poison, "is not finite"),
         (compile_module, "a net that save does not write"),
         (nest, "Cannot load"),
+        (nest_less, "it is damaged"),
     ],
 )
 def test_a_forged_file_is_refused(change, match, saved):
