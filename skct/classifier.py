@@ -156,8 +156,8 @@ class CounterfactualTrainingClassifier(
     ... )
     >>> clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y).score(X, y) > 0.9
     True
-    >>> answer = clf.explain(X[:3], target=1)
-    >>> bool((answer.counterfactual.iloc[:, 0] == X.iloc[:3, 0]).all())
+    >>> explanation = clf.explain(X[:3], target=1)
+    >>> bool((explanation.counterfactual.iloc[:, 0] == X.iloc[:3, 0]).all())
     True
     """
 
@@ -255,8 +255,8 @@ class CounterfactualTrainingClassifier(
         ConstraintWarning
             If rows lie outside a domain that was given.
         SearchWarning
-            If hardly any counterfactual matured: there was little to learn, or answers
-            will be rare.
+            If hardly any counterfactual matured: there was little to learn, or
+            counterfactuals will be rare.
         """
         self._check_parameters()
         going_on = self.warm_start and hasattr(self, "net_")

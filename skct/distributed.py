@@ -17,9 +17,9 @@ class DistributedCounterfactualNet(CounterfactualNet):
     """`CounterfactualNet` that shares its work with the other processes of a run.
 
     Every process gets the same data and runs the same script, started by ``torchrun``.
-    Each searches its share of the counterfactuals of an epoch, and computes its share
-    of every batch; the answers, logits and gradients are put together, so that all have
-    the same weights, and the same ones as a single process up to rounding.
+    Each searches its part of the counterfactuals of an epoch, and computes its part of
+    every batch. Counterfactuals and outputs are gathered, gradients averaged, so that
+    all end with the same weights: those of a single process, up to rounding.
 
     Takes the parameters of `CounterfactualNet`, and goes into
     `CounterfactualTrainingClassifier` as its `net`. `batch_size` is that of the whole
@@ -36,7 +36,7 @@ class DistributedCounterfactualNet(CounterfactualNet):
     -----
     Loss and its gradient at the logits are computed on whole batches, everywhere: they
     are exact for any criterion and any number of rows. Only float sums run in another
-    order. What looks at a batch in training mode (batch norm) sees a share of it, as in
+    order. Layers that depend on a whole batch (batch norm) see a part of it, as in
     `torch.nn.parallel.DistributedDataParallel`; its statistics are those of the first
     process. Dropout draws another mask than in a single process.
 

@@ -26,9 +26,10 @@ def random_feature_weights(n_alternatives, n_columns):
     """
     if n_alternatives == 1:
         return np.ones((1, n_columns))
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(0)  # the same weights in every call, for every row
     n_candidates = CANDIDATES * n_alternatives
     lines = np.exp(SPREAD * rng.standard_normal((n_candidates - 1, n_columns)))
+    # A geometric mean of 1: on average, columns cost what they cost without weights.
     lines = lines / gmean(lines, axis=1, keepdims=True)
     lines = lines.clip(min=LEAST)
     return np.concatenate([np.ones((1, n_columns)), lines])
@@ -56,6 +57,10 @@ def greedy_dpp(distance, cost, valid, n_alternatives):
     chosen : int ndarray of shape (n, n_alternatives)
         The first candidate, or the best one where that is not valid, comes first.
     """
+    # The determinant of a kernel is the product of the pivots of its Cholesky factor.
+    # `gain` holds the pivot that each candidate would add, and `factors` the rows of
+    # the factor for all candidates; taking one updates both, so that no determinant is
+    # ever computed (Chen et al., "Fast greedy MAP inference for DPP", 2018).
     everyone = np.arange(len(cost))
     scale = np.where(cost[:, :1] > 0, cost[:, :1], 1.0)
     quality = np.exp(-cost / (2 * scale))
@@ -67,6 +72,7 @@ def greedy_dpp(distance, cost, valid, n_alternatives):
     factors = np.zeros((len(cost), n_alternatives, cost.shape[1]))
     chosen = np.empty((len(cost), n_alternatives), dtype=int)
     for k in range(n_alternatives):
+        # Gains are at most 1, so that 2 puts every valid candidate before the others.
         best = np.where(taken, -np.inf, gain + 2 * valid).argmax(1) if k else first
         chosen[:, k], taken[everyone, best] = best, True
         known = factors[everyone, :k, best]

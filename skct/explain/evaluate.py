@@ -29,6 +29,8 @@ def evaluate(model, batch, weights, found, n_iter):
     n_iter : ndarray of shape (n,)
         Steps of the search.
     """
+    # The user gets the decoded table, where integers are whole and categories real, so
+    # the model has to be asked about that, not about what the search has seen.
     space, target = model.space, batch.target
     table = space.decode(found, batch.X, model.rules)
     encoded_again = space.encode(table)
@@ -37,6 +39,7 @@ def evaluate(model, batch, weights, found, n_iter):
     probability = logits.softmax(1).gather(1, target[:, None]).squeeze(1).numpy()
     before, owner = space.coordinates(batch.encoded)
     after, _ = space.coordinates(encoded_again)
+    # A raw column has changed if any of its coordinates has.
     changed = np.zeros((len(found), len(space.feature_names)), dtype=bool)
     np.logical_or.at(changed.T, owner, (before != after).T)
     X = batch.X

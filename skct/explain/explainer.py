@@ -77,11 +77,11 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     feature_weights : dict, array-like or None, default=None
         Cost of each raw column (name or position -> weight > 0; unlisted 1).
     refine : bool, default=True
-        Look for cheaper, sparser and more plausible answers than those of the search,
-        feature by feature. False: answers as the generator has found them.
+        Look for cheaper, sparser and more plausible counterfactuals than those of the
+        search, feature by feature. False: as the generator has found them.
     plausibility_weight : float, default=0.5
         What a unit of implausibility is worth to `refine`, in units of cost. 0: the
-        cheapest answers; above 1 they move on to where most rows of the target class
+        cheapest ones; above 1 they move on to where most rows of the target class
         lie. Without reference rows it has no effect.
     batch_size : int or None, default=None
         Rows that are worked on together, which bounds memory; None: 10,000.
@@ -162,7 +162,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return hasattr(self, "estimator_") or self._is_self_sufficient()
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns of the answer: those of X.
+        """Names of the columns of the counterfactuals: those of X.
 
         Parameters
         ----------
@@ -366,8 +366,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         target : label or array-like of shape (n,), optional
             One label for all rows, or one per row; None: the constructor's.
         n_alternatives : int, default=1
-            Answers per row, valid and cheap ones that differ most from each other. The
-            first is the answer that one would get alone, if that is valid.
+            Counterfactuals per row, valid and cheap ones that differ most from each
+            other. The first is the one that a row would get alone, if that is valid.
 
         Returns
         -------
@@ -394,7 +394,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
         Notes
         -----
-        Alternatives come from searches that find some columns dearer than others, the
+        Alternatives come from searches in which some columns cost more than others, the
         same for all rows; of these candidates a determinantal point process keeps the
         most diverse.
         """

@@ -1,4 +1,4 @@
-"""`CounterfactualExplanation`: the frozen answer, in raw columns and units."""
+"""`CounterfactualExplanation`: frozen counterfactuals, in raw columns and units."""
 
 import json
 from dataclasses import dataclass, fields, replace
@@ -73,7 +73,7 @@ class CounterfactualExplanation:
         Why a row has no valid counterfactual, or that it hardly differs
         from an earlier alternative; empty otherwise.
     alternative : int ndarray of shape (n,) or None
-        With several answers per row the number of the answer, from 0; rows then repeat
+        With several counterfactuals per row their number, from 0; rows then repeat
         in `row`, and frames have a (row, alternative) index.
     mutability : ndarray of str of shape (n_columns,) or None
         What was allowed: "both", "none", "increase" or "decrease" for each (flattened)
@@ -199,14 +199,14 @@ class CounterfactualExplanation:
         groups : column of the table, or array-like of shape (n,)
             Name (position where there are no names) of the column that holds the
             groups, or the group of each row. Cut numbers into ranges first, with
-            `pandas.cut`. Rows whose group is missing form a group of their own.
+            `pandas.cut`. Rows whose group is missing form another group.
 
         Returns
         -------
         table : DataFrame of shape (n_groups, n_figures)
             `summary` of each group: n_rows, valid (share of valid ones) and, over the
             valid ones, mean cost, implausibility, probability and n_changed; NaN where
-            a group has no valid answer.
+            a group has no valid counterfactual.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class CounterfactualExplanation:
         Notes
         -----
         Alternatives count one by one, as in `summary`. To count everybody once, take
-        the first ones: ``answer[answer.alternative == 0].by_group(...)``.
+        the first ones: ``explanation[explanation.alternative == 0].by_group(...)``.
         `skct.metrics.burden` gives the gaps and ratios between groups.
 
         Examples
@@ -232,7 +232,7 @@ class CounterfactualExplanation:
         return by_group(self, groups)
 
     def to_json(self, **kwargs):
-        """Answers as a JSON list, one object per row.
+        """Counterfactuals as a JSON list, one object per row.
 
         Parameters
         ----------
@@ -273,13 +273,13 @@ class CounterfactualExplanation:
         return {"alternative": int(self.alternative[i])}
 
     def to_html(self, *, groups: object = None, max_rows: int | None = 100) -> str:
-        """Report that people can read: a page of its own, without scripts or links.
+        """Report that people can read: a page, without scripts or links.
 
         It shows the averages, which features carry the changes, the groups if any, and
         a card per row: what would have to change, and what it costs. Everything from
         the table is escaped. To keep it in a file::
 
-            Path("report.html").write_text(answer.to_html(), encoding="utf-8")
+            Path("report.html").write_text(explanation.to_html(), encoding="utf-8")
 
         Parameters
         ----------

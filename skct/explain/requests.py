@@ -31,7 +31,7 @@ def target_codes(target, n, classes):
 
 
 def warn_about(explanation, generator):
-    """Count rows that needed no change, lack an answer or lack different ones."""
+    """Count rows that needed no change, have no counterfactual or too few of them."""
     if explanation.alternative is not None:
         warn_about_alternatives(explanation)
         explanation = explanation[explanation.alternative == 0]
@@ -56,10 +56,10 @@ def warn_about(explanation, generator):
 
 
 def warn_about_alternatives(explanation):
-    """Count answers beside a valid first one that are not valid, or not new."""
+    """Count alternatives beside a valid first one that are not valid, or not new."""
     n_each = int(explanation.alternative.max()) + 1 if len(explanation) else 1
-    answered = np.repeat(explanation.valid[::n_each], n_each)
-    lost = ~explanation.valid & answered
+    first_valid = np.repeat(explanation.valid[::n_each], n_each)
+    lost = ~explanation.valid & first_valid
     same = explanation.valid & (explanation.reason != "")
     same = ("hardly differ from an earlier one of their row", same)
     for what, rows in (("are not valid, though the first one is", lost), same):

@@ -27,8 +27,9 @@ class PersistenceMixin:
             a fresh optimiser.
         include_reference : bool, default=False
             Save the training rows that plausibility is judged by. Without them the
-            loaded classifier explains like one with ``n_reference=0``: answers are not
-            drawn towards observed rows, and `implausibility` is None.
+            loaded classifier explains like one with ``n_reference=0``:
+            counterfactuals are not drawn towards observed rows, and
+            `implausibility` is None.
 
         Raises
         ------

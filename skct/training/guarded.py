@@ -31,7 +31,7 @@ class GuardedNet(NeuralNetClassifier):
     """
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Tell the callbacks; without an epoch they cannot look at the last one."""
+        """Call the callbacks; some index the last epoch although there is none."""
         try:
             super().notify(method_name, **cb_kwargs)
         except IndexError:
@@ -44,6 +44,7 @@ class GuardedNet(NeuralNetClassifier):
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except LossNotFinite:
+            # The optimiser's moments may hold infinity as well: it starts afresh.
             self.module_.load_state_dict(self.last_good_)
             self.module_.zero_grad()
             self._initialize_optimizer()
@@ -119,7 +120,7 @@ class GuardedNet(NeuralNetClassifier):
         weight = self.criterion_.weight
         if weight is None or weight[to_tensor(y_true, device=self.device)].any():
             return loss
-        return 0 * y_pred.sum()
+        return 0 * y_pred.sum()  # keeps the graph, so that backward still works
 
     @staticmethod
     def _check_finite(loss: Tensor) -> None:

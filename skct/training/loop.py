@@ -82,6 +82,8 @@ class CounterfactualLoop(GuardedNet):
 
     def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
         """Make counterfactuals, then run skorch's epoch on them and the batches."""
+        # Here and not in a callback: `dur` includes the search, the number of chunks is
+        # known, and a closure that is called several times (L-BFGS) sees the same chunk.
         if not self._counterfactuals_due():
             super()._run_training_epoch(iterator, prefix, step_fn, **fit_params)
             return
@@ -172,6 +174,8 @@ class CounterfactualLoop(GuardedNet):
             factual, label, predicted = factual[other], label[other], predicted[other]
             if not other.any():
                 return None
+        # Away from the predicted class, not from the true one: a search from a row that
+        # is predicted as its target already would end where it starts.
         target = draw_targets(predicted, y, rng)
         result = self._search_counterfactuals(factual, target)
         searched = Searched(factual, label, predicted, result)

@@ -30,6 +30,7 @@ __all__ = [
     "threshold_with_margin",
 ]
 
+# Chosen once on held-out training rows of the paper's data sets (docs/ablations.md).
 MARGIN = 1.0  # in logits: of relative energies, and of log-odds over a threshold
 LOW = 1.5  # least slope of the log-odds, in logits per unit of the model input
 HIGH = 6.0  # largest slope where there are data; where there are none: LOW
@@ -98,6 +99,7 @@ class MarginObjective(Objective):
 
     def prepare(self, generator: BaseGenerator) -> BaseGenerator:
         """Search for one logit beyond the threshold."""
+        # What is just over the boundary says little about the class.
         threshold = threshold_with_margin(generator.threshold)
         return copy(generator).set_params(threshold=threshold)
 
@@ -139,6 +141,8 @@ class MarginObjective(Objective):
     def terms(self, pairs: MarginPairs, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Weighted hinge on the energy gap, and penalties on slopes."""
         target = pairs.target
+        # Contrasted with a row that the net takes for another class, any counterfactual
+        # is too typical and is pushed away: on rare classes no search arrives then.
         recognised = log_odds(outputs.neighbour.detach(), target) > 0
         divergence = margin_divergence(
             relative_energy(outputs.neighbour, target),
@@ -201,6 +205,7 @@ def margin_divergence(
 
 def threshold_with_margin(threshold: float) -> float:
     """Target probability whose log-odds are by the margin above those of another."""
+    # logit(q) = logit(p) + m means q = e^m p / (1 - p + e^m p).
     odds = math.exp(MARGIN) * threshold
     return min(odds / (1 - threshold + odds), math.nextafter(1, 0))
 
@@ -232,7 +237,8 @@ def slope_penalty(gradient: Tensor, fixed: Tensor, off_support: Tensor) -> Tenso
         features.
     """
     square = gradient.square().sum(1)
-    slope = (square + 1e-12).sqrt()
+    slope = (square + 1e-12).sqrt()  # the root has no derivative at 0
+    # Log-linear in between: half-way off the data the upper end is sqrt(LOW * HIGH).
     high = HIGH ** (1 - off_support) * LOW**off_support
     outside = (1 - slope / LOW).clamp_min(0) + (slope / high).log().clamp_min(0)
     fraction = gradient[:, fixed].square().sum(1) / square.clamp_min(LOW**2)

@@ -241,8 +241,9 @@ class CounterfactualNet(CounterfactualLoop):
         return args, kwargs
 
     def set_params(self, **params):
-        """As in skorch; ``lr="auto"`` reaches an initialised optimiser, too."""
+        """As in skorch; ``lr="auto"`` reaches an initialised optimiser as well."""
         super().set_params(**params)
+        # skorch has written the word into the groups of the optimiser by now.
         if isinstance(params.get("lr"), str) and hasattr(self, "optimizer_"):
             for group in self.optimizer_.param_groups:
                 group["lr"] = objective_of(self).learning_rate
@@ -287,7 +288,9 @@ class CounterfactualNet(CounterfactualLoop):
         )
         if same and set(y.unique().tolist()) <= self.generator_classes_:
             return
-        earlier = getattr(self, "earlier_rows_", None)  # set by the classifier
+        # A batch of partial_fit may lack classes that earlier ones had: the classifier
+        # leaves its reference rows here, so that what is learnt anew knows them as well.
+        earlier = getattr(self, "earlier_rows_", None)
         if earlier is not None:
             more_X, more_y = (
                 torch.as_tensor(part, device=X.device) for part in earlier

@@ -96,7 +96,7 @@ class DensePass:
 
     def forward(self, X: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs of a batch and of other rows; dense layers know no mode."""
-        self.dense.renew()
+        self.dense.renew()  # an optimiser may replace weights instead of changing them
         X = to_tensor(X, device=rows.device)
         logits, states = self.dense.states(torch.cat([X, rows]))
         self.leaves = [(logits.requires_grad_(), states, self.dense.accumulate)]

@@ -1,4 +1,4 @@
-"""Warnings kept quiet for a moment, in threads, too."""
+"""Warnings kept quiet for a moment, also where threads run."""
 
 import threading
 import warnings
@@ -16,7 +16,7 @@ _FILTER_LOCK = threading.RLock()
 def quiet(*categories, message=""):
     """Ignore warnings of these categories whose text starts with `message`.
 
-    Inside, nothing may wait for other threads: they may want to be quiet, too.
+    Inside, nothing may wait for other threads: they may try to acquire the same lock.
     """
     with _FILTER_LOCK, warnings.catch_warnings():
         for category in categories:
