@@ -82,8 +82,8 @@ class CounterfactualLoop(GuardedNet):
 
     def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
         """Make counterfactuals, then run skorch's epoch on them and the batches."""
-        # Here and not in a callback: `dur` includes the search, the number of chunks is
-        # known, and a closure that is called several times (L-BFGS) sees the same chunk.
+        # Here and not in a callback: `dur` includes the search, the number of chunks
+        # is known, and a closure called several times (L-BFGS) sees the same chunk.
         if not self._counterfactuals_due():
             super()._run_training_epoch(iterator, prefix, step_fn, **fit_params)
             return

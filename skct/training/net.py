@@ -289,7 +289,7 @@ class CounterfactualNet(CounterfactualLoop):
         if same and set(y.unique().tolist()) <= self.generator_classes_:
             return
         # A batch of partial_fit may lack classes that earlier ones had: the classifier
-        # leaves its reference rows here, so that what is learnt anew knows them as well.
+        # leaves its reference rows here, so that what is learnt anew knows them too.
         earlier = getattr(self, "earlier_rows_", None)
         if earlier is not None:
             more_X, more_y = (
