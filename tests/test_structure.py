@@ -41,6 +41,17 @@ OPTIONAL |= {"pyarrow", "skrub"}
 MAX_FILES, MAX_FOLDERS, MAX_LINES, MAX_CLASS = 14, 12, 500, 400
 
 
+# Named tuples have no other names; torch and skorch have no public ones.
+FOREIGN = {"_replace", "_asdict", "_fields"}
+FOREIGN |= {f"_{kind}_hooks" for kind in ("forward", "forward_pre", "backward")}
+FOREIGN |= {
+    "_backward_pre_hooks",
+    "_post_accumulate_grad_hooks",
+    "_has_any_global_hook",
+}
+FOREIGN |= {"_optimizers", "_modules", "_criteria"}
+
+
 class Import(NamedTuple):
     """One import: `target` is a module of the package, or a name from elsewhere."""
 
@@ -149,6 +160,33 @@ def misplaced_imports(modules):
             yield f"{found}: imports {package} at the top. Do so where it is used."
 
 
+def private_reads(modules):
+    """Complaints about underscore attributes of other people's objects.
+
+    A module may use what it defines itself, and methods may use what is their own.
+    """
+    for module, source in modules.items():
+        nodes = list(ast.walk(ast.parse(source)))
+        own = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        for node in nodes:
+            if not isinstance(node, ast.Attribute) or is_own(node.value):
+                continue
+            name = node.attr
+            if name.startswith("_") and name not in own | FOREIGN and name[:2] != "__":
+                yield (
+                    f"{module.replace('.', '/')}.py:{node.lineno}: reads "
+                    f"{ast.unparse(node)}. Give its class a public name for it, or ask "
+                    "for what it is needed for."
+                )
+
+
+def is_own(node):
+    """Whether an expression is self, cls or super()."""
+    if isinstance(node, ast.Call):
+        return getattr(node.func, "id", "") == "super"
+    return getattr(node, "id", "") in ("self", "cls")
+
+
 def oversized(folder):
     """Complaints about folders, files and classes that are too large or too small."""
     inside = [path for path in folder.iterdir() if path.name != "__pycache__"]
@@ -202,7 +240,10 @@ def undocumented_paths(page):
             )
 
 
-@pytest.mark.parametrize("check", [imports_upward, import_circles, misplaced_imports])
+CHECKS = [imports_upward, import_circles, misplaced_imports, private_reads]
+
+
+@pytest.mark.parametrize("check", CHECKS)
 def test_imports_keep_the_contract(check):
     modules = sources(PACKAGE)
     assert len(modules) > 40
@@ -226,7 +267,7 @@ def test_every_documented_name_imports_from_its_path():
 INITS = {f"skct.{room}.__init__": "" for room in ("explain", "training", "utils")}
 FILES = {f"skct.{name}": "" for name in ("__init__", "classifier", "losses", "scoring")}
 MADE_UP = {**INITS, **FILES, "skct.utils.random": "", "skct.explain.explainer": ""}
-FLOOR, CIRCLE, PLACE = imports_upward, import_circles, misplaced_imports
+FLOOR, CIRCLE, PLACE, PRIVATE = CHECKS
 
 
 @pytest.mark.parametrize(
@@ -253,6 +294,8 @@ FLOOR, CIRCLE, PLACE = imports_upward, import_circles, misplaced_imports
         ),
         (PLACE, "scoring", "class A:\n    def f(self):\n        import re", "py:3: im"),
         (PLACE, "scoring", "from matplotlib import pyplot", "matplotlib at the top"),
+        (PRIVATE, "scoring", "x = clf._reference", "scoring.py:1: reads clf._refer"),
+        (PRIVATE, "scoring", "def f(a):\n    return a.b()._c", "reads a.b()._c"),
     ],
 )
 def test_the_contract_finds_what_breaks_it(check, module, source, complaint):
@@ -267,11 +310,12 @@ def test_a_circle_of_two_is_found():
     assert "skct.utils.plotting <- skct.utils.random" in complaint
 
 
-@pytest.mark.parametrize("check", [FLOOR, CIRCLE, PLACE])
+@pytest.mark.parametrize("check", CHECKS)
 def test_imports_that_keep_the_contract_pass(check):
     text = "import torch\nfrom ..utils.random import seeded\nfrom .. import losses\n"
     text += "from .explainer import A\ndef f():\n    import matplotlib.pyplot as plt\n"
-    text += "if TYPE_CHECKING:\n    import jinja2"
+    text += "if TYPE_CHECKING:\n    import jinja2\nclass B:\n    def _a(self):\n"
+    text += "        return self._b, super()._c, self.d._a, (1,)._replace"
     assert not list(check({**MADE_UP, "skct.explain.evaluate": text}))
 
 

@@ -323,7 +323,9 @@ def check_logits(net: CounterfactualNet, X: Any) -> None:
         )
     first = X[:N_JUDGED] if hasattr(X, "shape") else first
     weights = all(p.isfinite().all() for p in net.module_.parameters())
-    if not (weights and net._logits_of(first).isfinite().all()):
+    with torch.no_grad(), evaluation_mode(net.module_):
+        logits = net.logits(to_tensor(np.asarray(first), device=net.device))
+    if not (weights and logits.isfinite().all()):
         raise ValueError(
             "The module has weights or gives logits that are not finite before "
             "the first step of training. Start from other weights (a net that is "
