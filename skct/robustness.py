@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import resample
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
-from torch import nn
 
 from .constraints.box import check_constraints
 from .encoding.frames import take
@@ -29,11 +27,10 @@ from .utils.model import (
     logits_of,
 )
 from .utils.polars import as_pandas
-from .utils.random import draw_seed, seeded
+from .utils.random import draw_seed
 from .utils.validation import as_floats, check_count, check_number, wrong
 
 __all__ = [
-    "autoattack",
     "fgsm",
     "pgd",
     "recourse_robustness",
@@ -197,79 +194,6 @@ def pgd(
     return worst.numpy()
 
 
-def autoattack(model, X, y, *, epsilon=0.1, random_state=None):
-    """AutoAttack [1]_ of the Adversarial Robustness Toolbox, as far as it suits tables.
-
-    Needs ``pip install "skct[attack]"``.
-
-    Parameters
-    ----------
-    model, X, y
-        As in `fgsm`.
-    epsilon : float, default=0.1
-        Max-norm radius, in model-input units.
-    random_state : int, RandomState or None, default=None
-        Seed; the global random states are given back as they were.
-
-    Returns
-    -------
-    attacked : ndarray of shape (n, *features), float32
-        Rows that no attack fools come back unchanged.
-
-    Raises
-    ------
-    ImportError
-        Without the toolbox.
-    ValueError
-        As in `fgsm`.
-
-    Notes
-    -----
-    APGD on the cross-entropy, APGD on the difference of logits ratio (from three
-    classes on: it divides by the gap to the third logit), then DeepFool in place of
-    FAB. The Square attack draws squares in images and is left out. The first step of
-    APGD is twice the radius, as in the paper. There are no constraints, since the
-    toolbox knows none of the kind; use `pgd` with restarts.
-
-    References
-    ----------
-    .. [1] Croce and Hein, "Reliable Evaluation of Adversarial Robustness with an
-       Ensemble of Diverse Parameter-free Attacks", 2020.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skct.robustness import autoattack
-    >>> model = lambda x: torch.stack([0 * x[:, 0], 2 * x[:, 0] - x[:, 1]], dim=1)
-    >>> attacked = autoattack(model, [[1.0, 1.9]], [1])  # doctest: +SKIP
-    >>> model(torch.from_numpy(attacked)).argmax(1)  # doctest: +SKIP
-    tensor([0])
-    """
-    check_number("epsilon", epsilon)
-    X, y = check_batch(model, X, y)
-    try:
-        import multiprocess  # noqa: F401  (AutoAttack imports it when it attacks)
-        from art.attacks.evasion import AutoAttack
-        from art.estimators.classification import PyTorchClassifier
-    except ImportError as error:
-        raise ImportError(
-            "autoattack needs the Adversarial Robustness Toolbox and multiprocess; "
-            'install them with pip install "skct[attack]".'
-        ) from error
-    seed, epsilon = draw_seed(random_state), float(epsilon)
-    if epsilon == 0:
-        return X.numpy()
-    with evaluation_mode(model), torch.enable_grad(), seeded(seed), numpy_seeded(seed):
-        n_classes = logits_of(model, X[:1]).shape[1]
-        target = PyTorchClassifier(
-            Shifted(model), None, tuple(X.shape[1:]), n_classes, device_type="cpu"
-        )
-        attacks = toolbox_attacks(target, epsilon)
-        attack = AutoAttack(target, eps=epsilon, attacks=attacks)
-        found = attack.generate(X.numpy(), y.numpy())
-    return torch.from_numpy(found).clamp(*ball(X, epsilon, None)).numpy()
-
-
 def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
     """Share of rows that the model gets right, and still gets right under attack.
 
@@ -279,7 +203,7 @@ def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
         As in `fgsm`.
     epsilons : float or array-like of shape (n_epsilons,), default=(0.1,)
         Max-norm radii, in model-input units; 0 gives the clean accuracy.
-    attack : {"fgsm", "pgd", "autoattack"} or callable, default="pgd"
+    attack : {"fgsm", "pgd"} or callable, default="pgd"
         A callable is called as ``attack(model, X, y, epsilon=epsilon, **options)``.
     **options
         Passed to the attack, such as ``n_restarts=10``, ``random_state=0`` or
@@ -334,7 +258,7 @@ def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
     return np.array([standing(epsilon) for epsilon in epsilons]) / len(X)
 
 
-ATTACKS: dict[str, Callable] = {"fgsm": fgsm, "pgd": pgd, "autoattack": autoattack}
+ATTACKS: dict[str, Callable] = {"fgsm": fgsm, "pgd": pgd}
 
 
 # --------------------------------------------------------------------------- kernels
@@ -378,72 +302,6 @@ def uniform(X, seed, draw):
     """Noise in [-1, 1); numpy's, since what comes first does not depend on the size."""
     rng = np.random.default_rng([seed, draw])
     return torch.from_numpy(2 * rng.random(X.shape, dtype=np.float32) - 1)
-
-
-# --------------------------------------------------------------------------- toolbox
-
-
-def toolbox_attacks(target, epsilon):
-    """The parts of AutoAttack that work on tables and on any number of classes."""
-    from art.attacks.evasion import AutoProjectedGradientDescent, DeepFool
-
-    quiet = {"batch_size": CHUNK, "verbose": False}
-    size = {"eps": epsilon, "eps_step": 2 * epsilon}
-    losses = ["cross_entropy", "difference_logits_ratio"][: target.nb_classes - 1]
-    attacks = [
-        AutoProjectedGradientDescent(target, **size, loss_type=loss, **quiet)
-        for loss in losses
-    ]
-    deepfool = DeepFool(target, epsilon=1e-3, nb_grads=target.nb_classes, **quiet)
-    return [*attacks, deepfool]
-
-
-class Shifted(nn.Module):
-    """A model whose largest logit is moved to -1, which no loss notices.
-
-    The toolbox refuses what might be probabilities.
-    """
-
-    def __init__(self, model):
-        super().__init__()
-        self.logits = lambda x: logits_of(model, x)  # hidden: no submodule to touch
-
-    def forward(self, x):
-        """Logits, shifted."""
-        logits = InputGradient.apply(x, self.logits)
-        return logits - logits.detach().amax(1, keepdim=True) - 1
-
-
-class InputGradient(torch.autograd.Function):
-    """Apply a function; `backward`, which the toolbox calls, reaches the input only.
-
-    So neither a module nor one hidden in a function gets gradients in its parameters.
-    """
-
-    @staticmethod
-    def forward(ctx, x, function):
-        """Build a graph of its own."""
-        ctx.x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            ctx.out = function(ctx.x)
-        return ctx.out.detach()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        """Gradient of the input alone."""
-        (out,) = torch.autograd.grad(ctx.out, ctx.x, gradient, retain_graph=True)
-        return out, None
-
-
-@contextmanager
-def numpy_seeded(seed):
-    """Seed numpy's global state inside, which the toolbox draws from; give it back."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
 
 
 def recourse_robustness(
