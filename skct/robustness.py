@@ -18,6 +18,7 @@ from .encoding.frames import take
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explain.explained_model import seed_open_states
 from .explain.explanation import CounterfactualExplanation
+from .losses import log_odds
 from .utils.model import (
     CHUNK,
     check_batch,
@@ -264,19 +265,12 @@ ATTACKS: dict[str, Callable] = {"fgsm": fgsm, "pgd": pgd}
 # --------------------------------------------------------------------------- kernels
 
 
-def log_odds_against(logits, y):
-    """Log-odds against the true class; their softplus is the cross-entropy."""
-    y = y[:, None]
-    others = logits.scatter(1, y, -torch.inf).logsumexp(1)
-    return others - logits.gather(1, y).squeeze(1)
-
-
 def climb(model, x, y, box, step_size, n_steps):
     """Steps along the sign of the gradient of the loss, each back into the box."""
     for _ in range(n_steps):
         x = x.detach().requires_grad_()
-        loss = log_odds_against(logits_of(model, x), y)
-        (gradient,) = torch.autograd.grad(loss.sum(), x)
+        odds = log_odds(logits_of(model, x), y)
+        (gradient,) = torch.autograd.grad(-odds.sum(), x)
         x = x.detach().add_(gradient.sign_(), alpha=step_size).clamp_(*box)
     return x
 
@@ -295,7 +289,7 @@ def damage(model, x, y):
     """Loss of each row; infinite where the model is fooled."""
     logits = logits_of(model, x)
     fooled = logits.argmax(1) != y
-    return log_odds_against(logits, y).masked_fill(fooled, torch.inf)
+    return (-log_odds(logits, y)).masked_fill(fooled, torch.inf)
 
 
 def uniform(X, seed, draw):
