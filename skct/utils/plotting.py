@@ -59,6 +59,12 @@ def legend_beside(ax, title=None, top=1.0):
     ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, top), frameon=False)
 
 
+def draw_grid(ax, axis="both"):
+    """Pale grid behind what is drawn."""
+    ax.grid(axis=axis, color="0.9")
+    ax.set_axisbelow(True)
+
+
 def plot_colours(n):
     """Colours for n things: Okabe-Ito, and from viridis when these run out."""
     if n <= len(COLOURS):
