@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial.distance import cdist
 
-__all__ = ["fallback_rows", "penalize_invalid"]
+from .blocks import by_blocks
 
-CHUNK = 2**20  # pairs of rows whose distances are held at a time
+__all__ = ["fallback_rows", "penalize_invalid"]
 
 
 def penalize_invalid(
@@ -37,10 +37,7 @@ def penalize_invalid(
 
 def largest_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Largest L1 distance between a row of `a` and a row of `b`."""
-    size = max(1, CHUNK // len(b))
-    return max(
-        cdist(a[i : i + size], b, "cityblock").max() for i in range(0, len(a), size)
-    )
+    return by_blocks(lambda rows: cdist(rows, b, "cityblock").max(1), a, len(b)).max()
 
 
 def fallback_rows(rows: np.ndarray, labels: np.ndarray, code: int) -> np.ndarray:

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 
 from ..utils.validation import as_array, as_floats
+from .blocks import by_blocks
 from .checks import as_flags, as_matched, as_rows, as_weights, check_finite, check_norm
-from .plausibility import by_blocks
 
 __all__ = [
     "Burden",

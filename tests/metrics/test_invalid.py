@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skct.metrics import invalid
+from skct.metrics import blocks
 from skct.metrics.invalid import fallback_rows, penalize_invalid
 
 FACTUAL = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])
@@ -14,7 +14,7 @@ REFERENCE = {0: np.array([[0.0, 1.0]]), 1: np.array([[5.0, 0.0], [0.0, 9.0]])}
 def test_an_invalid_row_gets_the_largest_distance_to_its_target_class(
     chunk, monkeypatch
 ):
-    monkeypatch.setattr(invalid, "CHUNK", chunk)
+    monkeypatch.setattr(blocks, "CHUNK", chunk)
     target, valid = np.array([0, 1, 1]), np.array([True, False, True])
     given = np.array([1.0, 2.0, 3.0])
     penalized = penalize_invalid(given, valid, target, FACTUAL, REFERENCE.get)
