@@ -19,8 +19,9 @@ from attack_cases import (
 )
 from torch import nn
 
-from skct import Constraints, robustness
+from skct import Constraints
 from skct.robustness import fgsm, pgd, recourse_robustness, robust_accuracy
+from skct.solvers import attacks
 
 ATTACKS = [fgsm, partial(pgd, n_restarts=2, random_state=0)]
 NAMES = ["fgsm", "pgd"]
@@ -170,7 +171,7 @@ def test_rows_that_follow_change_nothing(mlp, monkeypatch):
     np.testing.assert_allclose(
         pgd(net, X[:10], y[:10], **options), together[:10], atol=1e-6
     )
-    monkeypatch.setattr(robustness, "CHUNK", 17)
+    monkeypatch.setattr(attacks, "CHUNK", 17)
     np.testing.assert_allclose(pgd(net, X, y, **options), together, atol=1e-6)
 
 
