@@ -1,9 +1,13 @@
 """How much counterfactuals look like observed rows: IP and MMD."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist, pdist
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 
 from .blocks import by_blocks
 from .checks import as_pair, check_length_scale, check_neighbours, check_norm
@@ -15,7 +19,13 @@ TILE = 512  # rows on each side of a block of kernel values: stays in the cache
 MEDIAN_ROWS = 2000  # rows whose pairs decide the median distance
 
 
-def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
+def implausibility(
+    counterfactual: ArrayLike,
+    reference: ArrayLike,
+    *,
+    norm: int = 1,
+    n_neighbours: int | None = None,
+) -> np.ndarray:
     """Mean distance of each counterfactual from observed rows of its target class.
 
     Smaller is better. The unit is that of the columns, so scale first.
@@ -23,7 +33,7 @@ def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
     Parameters
     ----------
     counterfactual : array-like of shape (n, n_features)
-        Points to judge, in the units of `reference`.
+        Points to evaluate, in the units of `reference`.
     reference : array-like of shape (n_reference, n_features)
         Observed rows of the target class.
     norm : {1, 2}, default=1
@@ -74,13 +84,15 @@ def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
         return by_blocks(
             lambda rows: cdist(rows, reference).mean(1), counterfactual, len(reference)
         )
-    return sum(
-        mean_absolute_difference(x, r)
-        for x, r in zip(counterfactual.T, reference.T, strict=True)
-    )
+    total = np.zeros(len(counterfactual))
+    for x, r in zip(counterfactual.T, reference.T, strict=True):
+        total += mean_absolute_difference(x, r)
+    return total
 
 
-def nearest_distance(counterfactual, reference, norm, n_neighbours):
+def nearest_distance(
+    counterfactual: np.ndarray, reference: np.ndarray, norm: int, n_neighbours: int
+) -> np.ndarray:
     """Mean distance from the nearest rows of the reference.
 
     Distances are taken anew from the rows that were found: those of the search come out
@@ -96,7 +108,7 @@ def nearest_distance(counterfactual, reference, norm, n_neighbours):
     return by_blocks(block_mean, counterfactual, n_neighbours * reference.shape[1])
 
 
-def mean_absolute_difference(x, reference):
+def mean_absolute_difference(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Mean of ``|x_i - r|`` over all r, for one column, by sorting."""
     reference = np.sort(reference)
     centre = reference[len(reference) // 2]
@@ -107,7 +119,9 @@ def mean_absolute_difference(x, reference):
     return (x * (2 * below - n) + sums[-1] - 2 * sums[below]) / n
 
 
-def mmd(counterfactual, reference, *, length_scale=5.0):
+def mmd(
+    counterfactual: ArrayLike, reference: ArrayLike, *, length_scale: float | str = 5.0
+) -> float:
     """Unbiased squared maximum mean discrepancy between two samples.
 
     Near zero (and possibly below) where both come from one distribution; larger means
@@ -171,7 +185,7 @@ def mmd(counterfactual, reference, *, length_scale=5.0):
     return within / (m * (m - 1)) + among / (n * (n - 1)) - 2.0 * between / (m * n)
 
 
-def kernel_within(tiles):
+def kernel_within(tiles: Sequence[Tensor]) -> float:
     """Sum of the kernel over all ordered pairs of two different rows of a sample."""
     total = 0.0
     for i, tile in enumerate(tiles):
@@ -180,7 +194,7 @@ def kernel_within(tiles):
     return 2.0 * total
 
 
-def gaussian_kernel(a, b):
+def gaussian_kernel(a: Tensor, b: Tensor) -> Tensor:
     """``exp(-|x - y|^2 / 2)`` of all pairs of rows.
 
     Measured on 20,000 rows each, scikit-learn's `rbf_kernel` on the same tiles took 1.5
@@ -190,7 +204,7 @@ def gaussian_kernel(a, b):
     return torch.addmm(squares, a, b.T, beta=-0.5).clamp_(max=0.0).exp_()
 
 
-def median_length_scale(counterfactual, reference):
+def median_length_scale(counterfactual: ArrayLike, reference: ArrayLike) -> float:
     """Median Euclidean distance between two rows of the pooled sample.
 
     A length-scale for `mmd` that adapts to the number of features and their units [1]_.

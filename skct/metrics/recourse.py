@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import median_abs_deviation
 
 from ..utils.validation import as_array, as_floats
@@ -22,7 +23,13 @@ __all__ = [
 ]
 
 
-def cost(factual, counterfactual, *, norm=1, weights=None):
+def cost(
+    factual: ArrayLike,
+    counterfactual: ArrayLike,
+    *,
+    norm: int = 1,
+    weights: ArrayLike | None = None,
+) -> np.ndarray:
     """Distance of each counterfactual from its factual.
 
     Smaller is better.
@@ -63,7 +70,7 @@ def cost(factual, counterfactual, *, norm=1, weights=None):
     return change.sum(1)
 
 
-def mad_weights(X):
+def mad_weights(X: ArrayLike) -> np.ndarray:
     """Weights of features: 1 / median absolute deviation from the median.
 
     With them the L1 cost does not depend on units, and a change counts for more in a
@@ -103,7 +110,9 @@ def mad_weights(X):
     return 1.0 / np.where(deviation > 0, deviation, 1.0)
 
 
-def diversity(alternatives, *, weights=None):
+def diversity(
+    alternatives: ArrayLike, *, weights: ArrayLike | None = None
+) -> np.ndarray:
     """Mean L1 distance between the alternatives of each row.
 
     Larger means that the alternatives offer more of a choice.
@@ -187,7 +196,7 @@ class Burden:
     validity_ratio: float
 
 
-def burden(cost, valid, group):
+def burden(cost: ArrayLike, valid: ArrayLike, group: ArrayLike) -> Burden:
     """Mean cost and validity of recourse in each group of people.
 
     Parameters
@@ -259,7 +268,7 @@ def burden(cost, valid, group):
     return Burden(table, *gap_and_ratio(table.cost), *gap_and_ratio(table.validity))
 
 
-def gap_and_ratio(values):
+def gap_and_ratio(values: pd.Series) -> tuple[float, float]:
     """Largest minus smallest, and smallest by largest, of what is not missing."""
     values = values.dropna()
     if values.empty or values.max() == 0:
@@ -268,7 +277,7 @@ def gap_and_ratio(values):
     return high - low, low / high
 
 
-def validity(predicted, target):
+def validity(predicted: ArrayLike, target: ArrayLike) -> float:
     """Share of counterfactuals that the model assigns to their target class.
 
     Parameters
@@ -301,7 +310,7 @@ def validity(predicted, target):
     return float(np.mean(predicted == target))
 
 
-def redundancy(factual, counterfactual):
+def redundancy(factual: ArrayLike, counterfactual: ArrayLike) -> np.ndarray:
     """Share of features that each counterfactual leaves as they are.
 
     Parameters
