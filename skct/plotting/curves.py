@@ -1,7 +1,12 @@
 """`RobustAccuracyDisplay` and `HistoryDisplay`: curves over radii and epochs."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..classifier import CounterfactualTrainingClassifier
@@ -59,14 +64,21 @@ class RobustAccuracyDisplay(BaseDisplay):
     ['plain', 'CT']
     """
 
-    def __init__(self, scores, *, colours=None):
+    def __init__(self, scores: pd.DataFrame, *, colours: dict | None = None):
         require_columns(scores, ("model", "epsilon", "accuracy"), "scores")
         missing = [name for name in ("attack", "data") if name not in scores.columns]
         self.scores = scores.assign(**dict.fromkeys(missing, ""))
         self.colours = colours or {}
 
     @classmethod
-    def from_dict(cls, scores, *, epsilons, attack="", ax=None):
+    def from_dict(
+        cls,
+        scores: dict,
+        *,
+        epsilons: Sequence[float] | np.ndarray,
+        attack: str = "",
+        ax: Any = None,
+    ) -> Self:
         """Draw the accuracies of several models.
 
         Parameters
@@ -82,8 +94,16 @@ class RobustAccuracyDisplay(BaseDisplay):
 
     @classmethod
     def from_estimators(
-        cls, estimators, X, y, *, epsilons, attack="pgd", ax=None, **options
-    ):
+        cls,
+        estimators: dict,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epsilons: Sequence[float] | np.ndarray,
+        attack: str | Callable | Sequence = "pgd",
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Attack fitted models and draw what remains of their accuracy.
 
         Parameters
@@ -122,8 +142,8 @@ class RobustAccuracyDisplay(BaseDisplay):
     def _layout(self):
         nrows, ncols = map(len, self._facets())
         size = 1.5 + 2.9 * ncols, 0.9 + 2.4 * nrows
-        share = {"sharex": "col", "sharey": True}
-        return {"nrows": nrows, "ncols": ncols, "figsize": size, **share}
+        linked = {"sharex": "col", "sharey": True}
+        return {"nrows": nrows, "ncols": ncols, "figsize": size, **linked}
 
     def _draw(self, axes):
         attacks, data = self._facets()
@@ -138,20 +158,20 @@ class RobustAccuracyDisplay(BaseDisplay):
         legend_beside(axes[0, -1], "Model")
 
     def _draw_panel(self, ax, attack, data):
-        here = self.scores["attack"].eq(attack) & self.scores["data"].eq(data)
+        shown = self.scores["attack"].eq(attack) & self.scores["data"].eq(data)
         models = list(self.scores["model"].unique())
         colours = colours_by_model(models, self.colours)
         for k, (name, colour) in enumerate(colours.items()):
-            mine = self.scores[here & self.scores["model"].eq(name)]
-            by_size = mine.groupby("epsilon")["accuracy"]
-            mean, spread = by_size.mean(), by_size.std(ddof=1).fillna(0)
+            rows = self.scores[shown & self.scores["model"].eq(name)]
+            by_radius = rows.groupby("epsilon")["accuracy"]
+            mean, spread = by_radius.mean(), by_radius.std(ddof=1).fillna(0)
             (self.lines_[attack, data, name],) = ax.plot(
                 mean.index,
                 mean,
                 color=colour,
                 marker=MARKERS[k % len(MARKERS)],
                 linestyle=LINE_STYLES[k % len(LINE_STYLES)],
-                markersize=max(7.5 - k, 4),  # one behind another shows
+                markersize=max(7.5 - k, 4),  # coinciding lines remain visible
                 label=str(name),
             )
             if (spread > 0).any():
@@ -188,12 +208,12 @@ class HistoryDisplay(BaseDisplay):
     ['train_loss']
     """
 
-    def __init__(self, history):
+    def __init__(self, history: pd.DataFrame):
         require_columns(history, ("epoch",), "history")
         self.history = history
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: BaseEstimator, *, ax: Any = None) -> Self:
         """Draw the history of a fitted classifier, or a Pipeline that ends in one.
 
         Parameters
@@ -256,7 +276,7 @@ class HistoryDisplay(BaseDisplay):
             legend_beside(ax, top=1.05)
 
 
-def colours_by_model(models, chosen):
+def colours_by_model(models: Sequence, chosen: dict) -> dict:
     """Model -> colour: chosen ones first, in their order, then what is left over."""
     known = {name: chosen[name] for name in chosen if name in models}
     others = [name for name in models if name not in known]
@@ -264,7 +284,7 @@ def colours_by_model(models, chosen):
     return known | dict(zip(others, unused, strict=False))
 
 
-def require_columns(frame, names, owner):
+def require_columns(frame: pd.DataFrame, names: Sequence[str], owner: str) -> None:
     """Raise if a tidy frame lacks columns."""
     if not isinstance(frame, pd.DataFrame):
         raise wrong(owner, "a DataFrame", type(frame).__name__)
@@ -276,7 +296,9 @@ def require_columns(frame, names, owner):
         )
 
 
-def score_table(scores, epsilons, attack):
+def score_table(
+    scores: dict, epsilons: Sequence[float] | np.ndarray, attack: object
+) -> pd.DataFrame:
     """Tidy table of accuracies given by model."""
     if not hasattr(scores, "values"):
         raise wrong("scores", "a dict from model to accuracies", scores)

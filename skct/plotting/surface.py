@@ -1,17 +1,27 @@
 """`DecisionSurfaceDisplay`: probability over two features, data, and search paths."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from ..encoding.frames import dense, take
+from ..encoding.space import FeatureSpace
 from ..explain.explainer import explainer_of, look_inside
 from ..explain.explanation import CounterfactualExplanation
 from ..solvers.search import trace
 from ..utils.model import batched_logits, module_device
 from ..utils.plotting import BaseDisplay, class_colours
 from ..utils.validation import check_count, label_codes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 __all__ = ["DecisionSurfaceDisplay"]
 
@@ -59,18 +69,18 @@ class DecisionSurfaceDisplay(BaseDisplay):
 
     def __init__(
         self,
-        xx,
-        yy,
-        response,
-        points,
-        labels,
-        paths,
+        xx: np.ndarray,
+        yy: np.ndarray,
+        response: np.ndarray,
+        points: np.ndarray,
+        labels: np.ndarray,
+        paths: np.ndarray,
         *,
-        target,
-        valid,
-        classes,
-        feature_names=("feature 0", "feature 1"),
-        mutability=("both", "both"),
+        target: np.ndarray,
+        valid: np.ndarray,
+        classes: np.ndarray,
+        feature_names: Sequence[str] = ("feature 0", "feature 1"),
+        mutability: Sequence[str] = ("both", "both"),
     ):
         self.xx, self.yy, self.response = xx, yy, response
         self.points, self.labels, self.paths = points, labels, paths
@@ -79,8 +89,16 @@ class DecisionSurfaceDisplay(BaseDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, explanation, *, target=None, grid_resolution=200, ax=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        explanation: CounterfactualExplanation | ArrayLike,
+        *,
+        target: Any = None,
+        grid_resolution: int = 200,
+        ax: Any = None,
+    ) -> Self:
         """Search paths and probabilities of a fitted model on two numeric columns.
 
         Parameters
@@ -92,7 +110,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
             Samples to show, in raw units.
         y : array-like of shape (n,)
         explanation : CounterfactualExplanation, or table of shape (n_factuals, 2)
-            The answer of this estimator, or factuals to explain.
+            Counterfactuals of this estimator, or factuals to explain.
         target : label or array-like, optional
             As in `explain`, where factuals are given.
         grid_resolution : int, default=200
@@ -102,12 +120,12 @@ class DecisionSurfaceDisplay(BaseDisplay):
         Notes
         -----
         Factuals are explained with ``refine=False`` if a classifier is given, so that
-        paths end where the search did. A refined answer adds a last, straight step.
+        paths end where the search did. A refined one adds a last, straight step.
         """
         check_count("grid_resolution", grid_resolution, low=2)
         explainer = explainer_of(estimator, refine=False)
         view, table = look_inside(explainer, X)
-        check_two_numbers(view.space)
+        check_two_numeric_columns(view.space)
         check_consistent_length(X, y)
         label_codes(np.asarray(y), view.classes)
         if not isinstance(explanation, CounterfactualExplanation):
@@ -203,7 +221,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
             self.failed_ = ax.scatter(*ends[~self.valid].T, s=40, zorder=4, **style)
 
 
-def check_two_numbers(space):
+def check_two_numeric_columns(space: FeatureSpace) -> None:
     """Raise unless a model takes two numeric columns."""
     n = len(space.feature_names)
     if n != 2:
@@ -218,11 +236,11 @@ def check_two_numbers(space):
         )
 
 
-def search_paths(view, explanation):
+def search_paths(view: Any, explanation: CounterfactualExplanation) -> np.ndarray:
     """Search paths in raw units, of shape (n, n_states, n_features).
 
-    From the factuals through the states of the search to the answers. Of rows that were
-    not searched, and where alternatives are listed, only the ends are known.
+    From the factuals through the states of the search to the counterfactuals. Of rows
+    that were not searched, and where alternatives are listed, only the ends are known.
     """
     factual = explanation.factual
     ends = (dense(t) for t in (factual, explanation.counterfactual))
@@ -247,7 +265,9 @@ def search_paths(view, explanation):
     return np.concatenate([path, end], axis=1)
 
 
-def surface(view, X, low, high, resolution):
+def surface(
+    view: Any, X: Any, low: np.ndarray, high: np.ndarray, resolution: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grid between two corners, and the class probabilities on it."""
     xx, yy = np.meshgrid(*np.linspace(low, high, resolution).T)
     grid = np.column_stack([xx.ravel(), yy.ravel()])
@@ -257,14 +277,14 @@ def surface(view, X, low, high, resolution):
     return xx, yy, logits.softmax(1).numpy().reshape(*xx.shape, -1)
 
 
-def diverging(low, high):
+def diverging(low: str, high: str) -> "Colormap":
     """Colour map from one colour over white to another."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("two classes", [low, "white", high])
 
 
-def blend(response, colours):
+def blend(response: np.ndarray, colours: dict) -> np.ndarray:
     """Colour of the winning class, the paler the less sure."""
     from matplotlib.colors import to_rgb
 
@@ -274,40 +294,46 @@ def blend(response, colours):
     return 1 - strength * (1 - rgb[response.argmax(-1)])
 
 
-def mark_directions(ax, words):
+def mark_directions(ax: "Axes", mutability: Sequence[str]) -> None:
     """Write on both axes in which direction a feature cannot move."""
     texts = {"increase": "can only increase", "decrease": "can only decrease"}
     texts["none"] = "immutable"
-    for axis, word in zip((ax.xaxis, ax.yaxis), words, strict=True):
-        if word in texts:
-            axis.set_label_text(f"{axis.get_label_text()} ({texts[word]})")
-    if any(word in texts for word in words):
-        draw_compass(ax, words)
+    for axis, direction in zip((ax.xaxis, ax.yaxis), mutability, strict=True):
+        if direction in texts:
+            axis.set_label_text(f"{axis.get_label_text()} ({texts[direction]})")
+    if any(direction in texts for direction in mutability):
+        draw_compass(ax, mutability)
 
 
-def draw_compass(ax, words):
+def draw_compass(ax: "Axes", mutability: Sequence[str]) -> None:
     """Arrows where a point can go, crosses where it cannot."""
     from matplotlib.lines import Line2D
     from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
     from matplotlib.patches import FancyArrowPatch
 
     area = DrawingArea(40, 40)
-    ways = ((1, 0), (-1, 0), (0, 1), (0, -1))
+    directions = ((1, 0), (-1, 0), (0, 1), (0, -1))
     needed = ("increase", "decrease") * 2
-    for (x, y), word, need in zip(ways, np.repeat(words, 2), needed, strict=True):
-        if word in ("both", need):
+    allowed = np.repeat(mutability, 2)
+    for (x, y), given, need in zip(directions, allowed, needed, strict=True):
+        if given in ("both", need):
             tip = 20 + 17 * x, 20 + 17 * y
-            arrow = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "black"}
+            arrow: dict[str, Any] = {
+                "arrowstyle": "-|>",
+                "mutation_scale": 9,
+                "color": "black",
+            }
             area.add_artist(FancyArrowPatch((20, 20), tip, shrinkA=0, **arrow))
         else:
-            cross = {"marker": "x", "markersize": 6, "color": "0.4", "linestyle": ""}
+            cross: dict[str, Any] = {"marker": "x", "markersize": 6, "color": "0.4"}
+            cross["linestyle"] = ""
             area.add_artist(Line2D([20 + 11 * x], [20 + 11 * y], **cross))
     box = AnchoredOffsetbox("lower left", child=area, pad=0.1, borderpad=0.3)
     box.patch.set(alpha=0.85, edgecolor="0.7")
     ax.add_artist(box)
 
 
-def draw_legend(ax):
+def draw_legend(ax: "Axes") -> None:
     """Legend under the axes, a fixed distance below the label."""
     from matplotlib.transforms import ScaledTranslation
 
