@@ -1,4 +1,4 @@
-"""What a model has learned: feature attributions, and samples of its own classes."""
+"""Feature attributions, and samples of the density that a model gives to a class."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -116,7 +116,7 @@ def sensitivity(
     *,
     standardize: str = "range",
 ) -> float:
-    """Standardised sensitivity to some features, the protected ones say.
+    """Standardised sensitivity to some features, such as protected ones.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def sensitivity(
     Returns
     -------
     sensitivity : float
-        Smaller means that the model listens less to `features`; 0 where no feature has
+        Smaller means that the model relies less on `features`; 0 where no feature has
         an attribution.
 
     Raises
@@ -145,7 +145,7 @@ def sensitivity(
     Notes
     -----
     Table II of the paper; with "range" the denominator can come close to zero, and 0
-    or 1 only says that a feature is the smallest or the largest.
+    or 1 only means that a feature is the smallest or the largest.
 
     Examples
     --------
@@ -170,6 +170,7 @@ def sensitivity(
         )
     mean = attribution.mean(0)
     width = np.ptp(mean) or 1.0
+    # Shifted by its minimum, one of two features is always 0 and the other 1.
     if len(mean) == 2:
         return float(np.abs(mean[features]).mean() / width)
     return float((mean[features] - mean.min()).mean() / width)
@@ -236,7 +237,7 @@ def sample_conditional(
     steps of ``step_size=2, noise=0.01``, close to a gradient descent. Of categories and
     integers, the model sees the snapped value of a relaxed state, as in `search`; the
     density is that of the relaxed state, so categories come out more evenly than their
-    logits say.
+    logits suggest.
 
     References
     ----------
@@ -268,6 +269,7 @@ def sample_conditional(
     with evaluation_mode(model):
         for _ in range(n_steps):
             gradient = logit_gradient(model, constraints.discretize(state), codes)
+            # A gradient that overflows must not end the chain.
             gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
             normal = torch.randn(state.shape, generator=generator).to(state.device)
             state = reflect(
@@ -303,7 +305,8 @@ def reflect(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Fold what lies outside of a box back into it."""
     x = low + (x - low).abs()
     x = high - (high - x).abs()
-    return x.clamp(low, high)  # a step of more than the width of the box
+    # Once is not enough for a step longer than the box is wide.
+    return x.clamp(low, high)
 
 
 def faithfulness(
@@ -379,7 +382,7 @@ def faithfulness(
 
 
 def as_input(name: str, X: ArrayLike) -> Tensor:
-    """Finite float32 tensor of its own."""
+    """A finite float32 tensor, always a copy."""
     X = as_floats(name, X)
     check_finite(name, X)
     return torch.tensor(X, dtype=torch.float32)

@@ -228,9 +228,9 @@ def stability(
         Its labels.
     n_models : int, default=10
         Models to fit, each on a bootstrap sample of the rows (with as many rows of
-        each class as in `y`) and with seeds of its own where `random_state` is open.
+        each class as in `y`) and with fresh seeds where `random_state` is None.
     random_state : int, RandomState or None, default=None
-        Seed of the samples and of the open seeds.
+        Seed of the samples and of the fresh seeds.
     n_jobs : int or None, default=None
         Models fitted at the same time, as in scikit-learn.
 

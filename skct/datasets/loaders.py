@@ -50,7 +50,7 @@ FETCH = """return_X_y : bool, default=False
     -------
     data : :class:`~sklearn.utils.Bunch` or tuple
         `data`, `target`, `frame` (None for arrays), `feature_names`, `target_names` (of
-        the sorted labels), `favourable` (the label that people hope for), `mutability`
+        the sorted labels), `favourable` (the desirable label), `mutability`
         (a suggestion; by position for arrays), `DESCR` (source, licence, meaning,
         protected attributes). Columns without numbers have the dtype `category`.
 

@@ -67,7 +67,7 @@ def download_california(data_home: DataHome) -> pd.DataFrame:
 
 
 def download_mnist(data_home: DataHome) -> pd.DataFrame:
-    """Download MNIST; at OpenML, too, the 60,000 training images come first."""
+    """Download MNIST; OpenML also has the 60,000 training images first."""
     table = openml(554, {}, dtype="uint8")(data_home)
     labels = table.pop("class")
     return as_digits(table.to_numpy(), labels.to_numpy(), 60_000)

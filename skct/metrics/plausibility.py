@@ -109,8 +109,13 @@ def nearest_distance(
 
 
 def mean_absolute_difference(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Mean of ``|x_i - r|`` over all r, for one column, by sorting."""
+    """Mean of ``|x_i - r|`` over all r, for one column, by sorting.
+
+    With b of the n sorted values below x, and S(b) their sum, the total is
+    ``b x - S(b)`` from below and ``S(n) - S(b) - (n - b) x`` from above.
+    """
     reference = np.sort(reference)
+    # Both sums are differences of large numbers unless the values are near zero.
     centre = reference[len(reference) // 2]
     x, reference = x - centre, reference - centre
     below = np.searchsorted(reference, x)
@@ -150,7 +155,7 @@ def mmd(
     -----
     IP* of Eq. 7-8 of [1]_. The paper writes a length-scale of 0.5; its code ran, and
     its numbers come from, 5.0. Distances come from matrix products of centred rows:
-    with columns of a spread of a million length-scales (raw incomes, say) nearby
+    with columns of a spread of a million length-scales (raw incomes) nearby
     rows lose digits, and nearly all pairs count as infinitely far anyway.
 
     References
@@ -200,6 +205,7 @@ def gaussian_kernel(a: Tensor, b: Tensor) -> Tensor:
     Measured on 20,000 rows each, scikit-learn's `rbf_kernel` on the same tiles took 1.5
     times as long at 100 columns, and 0.8 times at 10.
     """
+    # -|x - y|^2 / 2 = -(|x|^2 + |y|^2) / 2 + x y, and rounding may exceed zero.
     squares = a.square().sum(1, keepdim=True) + b.square().sum(1)
     return torch.addmm(squares, a, b.T, beta=-0.5).clamp_(max=0.0).exp_()
 

@@ -1,4 +1,4 @@
-"""What counterfactuals ask of people: cost, sparsity, diversity, burden."""
+"""What counterfactuals ask for: cost, sparsity, diversity, and burden by group."""
 
 from dataclasses import dataclass
 from math import prod
@@ -41,7 +41,7 @@ def cost(
         Number of changed features, L1 or L2 distance.
     weights : array-like of shape (n_features,), optional
         Cost of one unit of each feature, or of touching it with ``norm=0``; those of
-        `mad_weights`, say. None: 1 each.
+        `mad_weights`, for example. None: 1 each.
 
     Returns
     -------
@@ -197,7 +197,7 @@ class Burden:
 
 
 def burden(cost: ArrayLike, valid: ArrayLike, group: ArrayLike) -> Burden:
-    """Mean cost and validity of recourse in each group of people.
+    """Mean cost and validity of recourse in each group.
 
     Parameters
     ----------
@@ -206,8 +206,8 @@ def burden(cost: ArrayLike, valid: ArrayLike, group: ArrayLike) -> Burden:
     valid : array-like of bool, shape (n,)
         Whether each counterfactual reaches its target.
     group : array-like of shape (n,)
-        Group of each person. Those whose group is missing (None or NaN) form one of
-        their own, so that nobody drops out unseen.
+        Group of each row. Rows whose group is missing (None or NaN) form a group, so
+        that none is left out silently.
 
     Returns
     -------
@@ -221,13 +221,13 @@ def burden(cost: ArrayLike, valid: ArrayLike, group: ArrayLike) -> Burden:
     ------
     ValueError
         If the lengths differ, `valid` holds anything but True and False, or the cost
-        of a valid row is negative or not finite (that of others is not looked at).
+        of a valid row is negative or not finite (invalid rows may have any cost).
 
     Notes
     -----
     Burden is the mean cost of recourse of a group [1]_. The mean is over valid rows
     only, so read it beside the validity: a group is not well off because its few
-    answers are cheap.
+    valid counterfactuals are cheap.
 
     References
     ----------

@@ -424,6 +424,7 @@ def draw_frame(ax: "Axes", image: "AxesImage") -> None:
 
 def edges_of(mask: np.ndarray) -> list:
     """Line segments around the marked pixels, in pixels, upper left corner (0, 0)."""
+    # An edge is where neighbouring pixels differ; the rim counts as not marked.
     padded = np.pad(mask, 1)
     across = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
     down = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
@@ -436,6 +437,7 @@ def by_column(space: FeatureSpace, attribution: np.ndarray) -> np.ndarray:
     """Attributions of raw columns: sums over their encoded columns."""
     flat = attribution.reshape(len(attribution), -1)
     raw = np.zeros((len(flat), len(space.feature_names)))
+    # Unlike `raw[:, owner] += flat`, this adds up repeated indices.
     np.add.at(raw.T, space.owner, flat.T)
     return raw
 

@@ -179,6 +179,8 @@ class DecisionSurfaceDisplay(BaseDisplay):
         ordered = np.sort(self.response, axis=-1)
         lead = ordered[..., -1] - ordered[..., -2]
         winner = self.response.argmax(-1)
+        # The boundary of a class is where its lead over the best other class changes
+        # sign. With two classes both boundaries are the same line.
         for k in range(len(self.classes) - 1 if self.colorbar_ else len(self.classes)):
             height = np.where(winner == k, lead, -lead)
             if height.min() < 0 < height.max():
@@ -217,7 +219,8 @@ class DecisionSurfaceDisplay(BaseDisplay):
         )
         self.failed_ = None
         if not self.valid.all():
-            style = {"marker": "x", "color": "black", "label": "no valid answer"}
+            style = {"marker": "x", "color": "black"}
+            style["label"] = "no valid counterfactual"
             self.failed_ = ax.scatter(*ends[~self.valid].T, s=40, zorder=4, **style)
 
 
@@ -289,7 +292,8 @@ def blend(response: np.ndarray, colours: dict) -> np.ndarray:
     from matplotlib.colors import to_rgb
 
     rgb = np.array([to_rgb(colour) for colour in colours.values()])
-    floor = 1 / len(rgb)
+    floor = 1 / len(rgb)  # the least probability of a winning class
+    # White at the floor; at most 0.55, so that the points stand out.
     strength = 0.55 * (response.max(-1, keepdims=True) - floor) / (1 - floor)
     return 1 - strength * (1 - rgb[response.argmax(-1)])
 
