@@ -11,6 +11,7 @@ AutoAttack has no counterpart of ours: beside it stands PGD with ten restarts.
 
 import argparse
 import os
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -22,8 +23,12 @@ from art.attacks import evasion
 from art.estimators.classification import PyTorchClassifier
 
 from skct import CounterfactualTrainingClassifier
-from skct.robustness import autoattack, fgsm, pgd, robust_accuracy
+from skct.robustness import fgsm, pgd, robust_accuracy
 from skct.utils.model import CHUNK
+
+# Before this script's own folder, where `attacks` is this script.
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "paper"))
+from attacks import autoattack  # noqa: E402
 
 MODELS = {"plain": {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}, "CT": {}}
 MADRY = {"eps_step": 0.01, "max_iter": 40, "batch_size": CHUNK, "verbose": False}

@@ -4,7 +4,7 @@
 
 The other sides get the same rows, module, optimiser and batch size: `plain skorch` is
 `skorch.NeuralNetClassifier` with torch's own DataLoader, `ART` is the trainer
-`AdversarialTrainerMadryPGD` with ten steps (``pip install "skct[attack]"``). The
+`AdversarialTrainerMadryPGD` of the adversarial-robustness-toolbox with ten steps. The
 authors of the paper give for their own package 2.3 to 2.8 times a plain epoch, on the
 network and the sizes of the workload "upstream".
 """

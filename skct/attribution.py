@@ -1,7 +1,12 @@
-"""What a model has learned: feature attributions, and samples of its own classes."""
+"""Feature attributions, and samples of the density that a model gives to a class."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from .constraints.box import Constraints
 from .losses import energy
@@ -13,11 +18,20 @@ from .utils.validation import as_array, as_floats, check_count, check_number, wr
 
 __all__ = ["faithfulness", "integrated_gradients", "sample_conditional", "sensitivity"]
 
+Model: TypeAlias = Callable[[Tensor], Tensor]
+Bounds: TypeAlias = Constraints | tuple[ArrayLike, ArrayLike]
 
 BATCH_SIZE = 1000  # rows attributed at once: images through convolutions are large
 
 
-def integrated_gradients(model, X, target, *, baseline=None, n_steps=50):
+def integrated_gradients(
+    model: Model,
+    X: ArrayLike,
+    target: ArrayLike,
+    *,
+    baseline: ArrayLike | None = None,
+    n_steps: int = 50,
+) -> np.ndarray:
     """Integrated gradients of the target logit [1]_.
 
     Parameters
@@ -70,23 +84,25 @@ def integrated_gradients(model, X, target, *, baseline=None, n_steps=50):
     device = model_device(model)
     batches = (values.to(device).split(BATCH_SIZE) for values in (X, target, start))
     total = [
-        path_gradient(model, *batch, n_steps).cpu()
-        for batch in zip(*batches, strict=True)
+        path_gradient(model, x, codes, origin, n_steps).cpu()
+        for x, codes, origin in zip(*batches, strict=True)
     ]
     return ((X - start) * torch.cat(total)).numpy()
 
 
-def path_gradient(model, x, target, start, n_steps):
+def path_gradient(
+    model: Model, x: Tensor, target: Tensor, start: Tensor, n_steps: int
+) -> Tensor:
     """Mean gradient of the target logit on the way from `start` to `x`."""
-    shares = [(k + 0.5) / n_steps for k in range(n_steps)]
+    total = torch.zeros_like(x)
     with evaluation_mode(model):
-        return sum(
-            logit_gradient(model, start + share * (x - start), target)
-            for share in shares
-        ).div(n_steps)
+        for k in range(n_steps):
+            t = (k + 0.5) / n_steps  # midpoints, where the rule is of second order
+            total += logit_gradient(model, start + t * (x - start), target)
+    return total / n_steps
 
 
-def logit_gradient(model, x, target):
+def logit_gradient(model: Model, x: Tensor, target: Tensor) -> Tensor:
     """Gradient of the target logit of each row; parameters collect none."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
@@ -94,8 +110,13 @@ def logit_gradient(model, x, target):
         return torch.autograd.grad(-energy(logits, target).sum(), x)[0]
 
 
-def sensitivity(attribution, features, *, standardize="range"):
-    """Standardised sensitivity to some features, the protected ones say.
+def sensitivity(
+    attribution: ArrayLike,
+    features: Sequence[int] | np.ndarray,
+    *,
+    standardize: str = "range",
+) -> float:
+    """Standardised sensitivity to some features, such as protected ones.
 
     Parameters
     ----------
@@ -112,7 +133,7 @@ def sensitivity(attribution, features, *, standardize="range"):
     Returns
     -------
     sensitivity : float
-        Smaller means that the model listens less to `features`; 0 where no feature has
+        Smaller means that the model relies less on `features`; 0 where no feature has
         an attribution.
 
     Raises
@@ -124,7 +145,7 @@ def sensitivity(attribution, features, *, standardize="range"):
     Notes
     -----
     Table II of the paper; with "range" the denominator can come close to zero, and 0
-    or 1 only says that a feature is the smallest or the largest.
+    or 1 only means that a feature is the smallest or the largest.
 
     Examples
     --------
@@ -149,23 +170,24 @@ def sensitivity(attribution, features, *, standardize="range"):
         )
     mean = attribution.mean(0)
     width = np.ptp(mean) or 1.0
+    # Shifted by its minimum, one of two features is always 0 and the other 1.
     if len(mean) == 2:
         return float(np.abs(mean[features]).mean() / width)
     return float((mean[features] - mean.min()).mean() / width)
 
 
 def sample_conditional(
-    model,
-    target,
-    bounds,
+    model: Model,
+    target: int,
+    bounds: Bounds,
     *,
-    n_samples=100,
-    n_steps=1000,
-    step_size=0.01,
-    noise=None,
-    start=None,
-    random_state=None,
-):
+    n_samples: int = 100,
+    n_steps: int = 1000,
+    step_size: float = 0.01,
+    noise: float | None = None,
+    start: ArrayLike | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> np.ndarray:
     """Samples of what the model itself takes for a class, by Langevin dynamics.
 
     The density is ``p(x | target) ~ exp(-E(x, target))`` within the bounds, where the
@@ -215,7 +237,7 @@ def sample_conditional(
     steps of ``step_size=2, noise=0.01``, close to a gradient descent. Of categories and
     integers, the model sees the snapped value of a relaxed state, as in `search`; the
     density is that of the relaxed state, so categories come out more evenly than their
-    logits say.
+    logits suggest.
 
     References
     ----------
@@ -242,47 +264,60 @@ def sample_conditional(
     check_target(target, check_model(model, domain.lower[None], least=1))
     constraints = domain.to(model_device(model))
     generator = torch.Generator().manual_seed(draw_seed(random_state))
-    state = first_states(constraints, start, n_samples, generator)
+    state = initial_states(constraints, start, n_samples, generator)
     codes = torch.full((n_samples,), int(target), device=state.device)
     with evaluation_mode(model):
         for _ in range(n_steps):
-            slope = logit_gradient(model, constraints.discretize(state), codes)
-            slope = torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
-            kick = torch.randn(state.shape, generator=generator).to(state.device)
+            gradient = logit_gradient(model, constraints.discretize(state), codes)
+            # A gradient that overflows must not end the chain.
+            gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+            normal = torch.randn(state.shape, generator=generator).to(state.device)
             state = reflect(
-                state + step_size / 2 * slope + noise * kick,
+                state + step_size / 2 * gradient + noise * normal,
                 constraints.lower,
                 constraints.upper,
             )
     return constraints.discretize(state).cpu().numpy()
 
 
-def first_states(constraints, start, n_samples, generator):
+def initial_states(
+    constraints: Constraints,
+    start: ArrayLike | None,
+    n_samples: int,
+    generator: torch.Generator,
+) -> Tensor:
     """Where chains start: uniformly in the domain, or at given rows."""
     low, high = constraints.lower, constraints.upper
     if start is None:
-        share = torch.rand((n_samples, *low.shape), generator=generator)
-        return low + share.to(low.device) * (high - low)
-    start = as_input("start", start)
-    if start.shape[1:] != low.shape or not start.numel():
+        u = torch.rand((n_samples, *low.shape), generator=generator)
+        return low + u.to(low.device) * (high - low)
+    rows = as_input("start", start)
+    if rows.shape[1:] != low.shape or not rows.numel():
         raise ValueError(
             f"The 'start' parameter must hold rows of shape {tuple(low.shape)}. Got "
-            f"an array of shape {tuple(start.shape)}."
+            f"an array of shape {tuple(rows.shape)}."
         )
-    drawn = torch.randint(len(start), (n_samples,), generator=generator)
-    return start[drawn].to(low.device).clamp(low, high)
+    drawn = torch.randint(len(rows), (n_samples,), generator=generator)
+    return rows[drawn].to(low.device).clamp(low, high)
 
 
-def reflect(x, low, high):
+def reflect(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Fold what lies outside of a box back into it."""
     x = low + (x - low).abs()
     x = high - (high - x).abs()
-    return x.clamp(low, high)  # a step of more than the width of the box
+    # Once is not enough for a step longer than the box is wide.
+    return x.clamp(low, high)
 
 
 def faithfulness(
-    model, counterfactual, target, bounds, *, random_state=None, **sampling
-):
+    model: Model,
+    counterfactual: ArrayLike,
+    target: ArrayLike,
+    bounds: Bounds,
+    *,
+    random_state: int | np.random.RandomState | None = None,
+    **sampling: Any,
+) -> np.ndarray:
     """Mean L1 distance of counterfactuals from what the model takes for their target.
 
     A distance: smaller is more faithful to the model, whatever the data look like.
@@ -346,14 +381,14 @@ def faithfulness(
     return distance
 
 
-def as_input(name, X):
-    """Finite float32 tensor of its own."""
+def as_input(name: str, X: ArrayLike) -> Tensor:
+    """A finite float32 tensor, always a copy."""
     X = as_floats(name, X)
     check_finite(name, X)
     return torch.tensor(X, dtype=torch.float32)
 
 
-def as_codes(target, n):
+def as_codes(target: ArrayLike, n: int) -> Tensor:
     """Class indices, one per row."""
     target = np.asarray(target)
     whole = target.dtype.kind in "iu" or not target.size
@@ -366,7 +401,7 @@ def as_codes(target, n):
     return torch.tensor(target, dtype=torch.long)
 
 
-def as_baseline(baseline, X):
+def as_baseline(baseline: ArrayLike | None, X: Tensor) -> Tensor:
     """Where the paths to the rows of X start; zeros by default."""
     if baseline is None:
         return torch.zeros_like(X)
@@ -380,7 +415,7 @@ def as_baseline(baseline, X):
         ) from None
 
 
-def as_domain(bounds):
+def as_domain(bounds: Bounds) -> Constraints:
     """Constraints with finite bounds, from a pair of arrays if need be."""
     if not isinstance(bounds, Constraints):
         low, high = as_ends(bounds)
@@ -395,7 +430,7 @@ def as_domain(bounds):
     return bounds
 
 
-def as_ends(bounds):
+def as_ends(bounds: tuple[ArrayLike, ArrayLike]) -> Sequence[np.ndarray]:
     """Low and high ends of a domain, of one shape."""
     try:
         low, high = (as_floats("bounds", end) for end in bounds)
@@ -405,7 +440,7 @@ def as_ends(bounds):
         raise wrong("bounds", allowed, bounds) from error
 
 
-def as_positions(features, n):
+def as_positions(features: Sequence[int] | np.ndarray, n: int) -> np.ndarray:
     """Positions of features among `n`."""
     positions = np.atleast_1d(as_array("features", features))
     try:
@@ -415,7 +450,7 @@ def as_positions(features, n):
         raise wrong("features", allowed, features) from error
 
 
-def check_target(target, n_classes):
+def check_target(target: int | Tensor, n_classes: int) -> None:
     """Check that there is a logit for the largest target."""
     if int(target) >= n_classes:
         raise ValueError(

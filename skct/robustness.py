@@ -1,39 +1,35 @@
-"""Attacks on a model, and how long recourse lasts."""
+"""How much accuracy is left under attack, and how long recourse lasts.
+
+The attacks, `fgsm` and `pgd`, are in `skct.solvers.attacks`.
+"""
 
 import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import resample
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_consistent_length
-from torch import nn
 
-from .constraints.box import check_constraints
+from .constraints.box import Constraints, check_constraints
 from .encoding.frames import take
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explain.explained_model import seed_open_states
 from .explain.explanation import CounterfactualExplanation
-from .utils.model import (
-    CHUNK,
-    check_batch,
-    check_features,
-    evaluation_mode,
-    is_right,
-    logits_of,
-)
+from .solvers.attacks import Model, fgsm, pgd
+from .utils.model import check_batch, check_features, is_right
 from .utils.polars import as_pandas
-from .utils.random import draw_seed, seeded
+from .utils.random import draw_seed
 from .utils.validation import as_floats, check_count, check_number, wrong
 
 __all__ = [
-    "autoattack",
     "fgsm",
     "pgd",
     "recourse_robustness",
@@ -41,236 +37,18 @@ __all__ = [
     "stability",
 ]
 
-
-def fgsm(model, X, y, *, epsilon=0.1, constraints=None):
-    """Fast gradient sign method: one step of `epsilon` against the true class [1]_.
-
-    Parameters
-    ----------
-    model : callable
-        Maps a float32 batch of shape (n, *features) to logits of shape
-        (n, n_classes), such as ``clf.module_``.
-    X : array-like of shape (n, *features)
-        Model input, such as ``clf.feature_space_.encode(table)``.
-    y : array-like of shape (n,)
-        Index of the true class, such as ``np.searchsorted(clf.classes_, labels)``.
-    epsilon : float, default=0.1
-        Max-norm radius, in model-input units.
-    constraints : Constraints, optional
-        Domain and mutability that the attacker has to respect, such as
-        ``clf.constraints_``; None: every feature is free, as in the paper.
-
-    Returns
-    -------
-    attacked : ndarray of shape (n, *features), float32
-        ``x + epsilon * sign(gradient of the cross-entropy)``.
-
-    Raises
-    ------
-    ValueError
-        For a negative radius, input that is not finite, labels that are no class
-        indices, or constraints of another shape.
-
-    Notes
-    -----
-    The gradient is taken of the log-odds against the true class. Cross-entropy is their
-    softplus, so the sign is the same, but it does not vanish where the model is so
-    confident that its softmax rounds to one. Columns of a category move one by one.
-
-    References
-    ----------
-    .. [1] Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial
-       Examples", 2015.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skct.robustness import fgsm
-    >>> model = lambda x: torch.stack([0 * x[:, 0], 2 * x[:, 0] - x[:, 1]], dim=1)
-    >>> fgsm(model, [[1.0, 1.0]], [1], epsilon=0.5)
-    array([[0.5, 1.5]], dtype=float32)
-    """
-    check_number("epsilon", epsilon)
-    X, y = check_batch(model, X, y)
-    check_constraints(constraints, X)
-    attacked = X.clone()
-    with evaluation_mode(model), torch.enable_grad():
-        for rows in torch.arange(len(X)).split(CHUNK):
-            box = ball(X[rows], epsilon, constraints)
-            attacked[rows] = climb(model, X[rows], y[rows], box, epsilon, 1)
-    return attacked.numpy()
+ATTACKS: dict[str, Callable] = {"fgsm": fgsm, "pgd": pgd}
 
 
-def pgd(
-    model,
-    X,
-    y,
+def robust_accuracy(
+    model: Model,
+    X: ArrayLike,
+    y: ArrayLike,
     *,
-    epsilon=0.1,
-    step_size=0.01,
-    n_steps=40,
-    n_restarts=1,
-    random_start=True,
-    constraints=None,
-    random_state=None,
-):
-    """Projected gradient descent in a max-norm ball, with restarts [1]_.
-
-    Parameters
-    ----------
-    model, X, y
-        As in `fgsm`.
-    epsilon : float, default=0.1
-        Max-norm radius, in model-input units.
-    step_size : float, default=0.01
-        Length of a step in each feature; the paper's, as is `n_steps`.
-    n_steps : int, default=40
-        Steps of each restart.
-    n_restarts : int, default=1
-        Random starts; from the second on only for rows that no start has fooled yet.
-    random_start : bool, default=True
-        Start anywhere in the ball; False: at the row itself.
-    constraints : Constraints, optional
-        As in `fgsm`.
-    random_state : int, RandomState or None, default=None
-        Seed of the starts; the global random state is never touched.
-
-    Returns
-    -------
-    attacked : ndarray of shape (n, *features), float32
-        The last step of the restart that fools the model, else of the one with the
-        highest loss. With constraints, what may not move keeps its bits.
-
-    Raises
-    ------
-    ValueError
-        As in `fgsm`; for parameters out of range, or several restarts without random
-        start.
-
-    Notes
-    -----
-    See `fgsm` about the gradient. Where the radius exceeds half of
-    ``n_steps * step_size``, some starts cannot reach the far corner. A start depends on
-    the seed, the restart and the position of the row only: rows that follow do not
-    change it.
-
-    References
-    ----------
-    .. [1] Madry et al., "Towards Deep Learning Models Resistant to Adversarial
-       Attacks", 2018.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skct.robustness import pgd
-    >>> model = lambda x: torch.stack([0 * x[:, 0], 2 * x[:, 0] - x[:, 1]], dim=1)
-    >>> pgd(model, [[1.0, 1.0]], [1], epsilon=0.125, random_state=0)
-    array([[0.875, 1.125]], dtype=float32)
-    """
-    check_number("epsilon", epsilon)
-    check_number("step_size", step_size)
-    check_count("n_steps", n_steps)
-    check_count("n_restarts", n_restarts)
-    if not isinstance(random_start, (bool, np.bool_)):
-        raise wrong("random_start", "True or False", random_start)
-    if n_restarts > 1 and not random_start:
-        raise wrong("n_restarts", "1 without random_start, all are alike", n_restarts)
-    X, y = check_batch(model, X, y)
-    check_constraints(constraints, X)
-    seed = draw_seed(random_state)
-    worst, highest = X.clone(), torch.full((len(X),), -torch.inf)
-    standing = torch.arange(len(X))
-    with evaluation_mode(model), torch.enable_grad():
-        for restart in range(n_restarts):
-            start = X + epsilon * uniform(X, seed, restart) if random_start else X
-            for rows in standing.split(CHUNK):
-                low, high = box = ball(X[rows], epsilon, constraints)
-                x = start[rows].clamp(low, high)
-                x = climb(model, x, y[rows], box, step_size, n_steps)
-                score = damage(model, x, y[rows])
-                better = score > highest[rows]
-                worst[rows[better]] = x[better]
-                highest[rows[better]] = score[better]
-            standing = standing[highest[standing] < torch.inf]
-            if not len(standing):
-                break
-    return worst.numpy()
-
-
-def autoattack(model, X, y, *, epsilon=0.1, random_state=None):
-    """AutoAttack [1]_ of the Adversarial Robustness Toolbox, as far as it suits tables.
-
-    Needs ``pip install "skct[attack]"``.
-
-    Parameters
-    ----------
-    model, X, y
-        As in `fgsm`.
-    epsilon : float, default=0.1
-        Max-norm radius, in model-input units.
-    random_state : int, RandomState or None, default=None
-        Seed; the global random states are given back as they were.
-
-    Returns
-    -------
-    attacked : ndarray of shape (n, *features), float32
-        Rows that no attack fools come back unchanged.
-
-    Raises
-    ------
-    ImportError
-        Without the toolbox.
-    ValueError
-        As in `fgsm`.
-
-    Notes
-    -----
-    APGD on the cross-entropy, APGD on the difference of logits ratio (from three
-    classes on: it divides by the gap to the third logit), then DeepFool in place of
-    FAB. The Square attack draws squares in images and is left out. The first step of
-    APGD is twice the radius, as in the paper. There are no constraints, since the
-    toolbox knows none of the kind; use `pgd` with restarts.
-
-    References
-    ----------
-    .. [1] Croce and Hein, "Reliable Evaluation of Adversarial Robustness with an
-       Ensemble of Diverse Parameter-free Attacks", 2020.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skct.robustness import autoattack
-    >>> model = lambda x: torch.stack([0 * x[:, 0], 2 * x[:, 0] - x[:, 1]], dim=1)
-    >>> attacked = autoattack(model, [[1.0, 1.9]], [1])  # doctest: +SKIP
-    >>> model(torch.from_numpy(attacked)).argmax(1)  # doctest: +SKIP
-    tensor([0])
-    """
-    check_number("epsilon", epsilon)
-    X, y = check_batch(model, X, y)
-    try:
-        import multiprocess  # noqa: F401  (AutoAttack imports it when it attacks)
-        from art.attacks.evasion import AutoAttack
-        from art.estimators.classification import PyTorchClassifier
-    except ImportError as error:
-        raise ImportError(
-            "autoattack needs the Adversarial Robustness Toolbox and multiprocess; "
-            'install them with pip install "skct[attack]".'
-        ) from error
-    seed, epsilon = draw_seed(random_state), float(epsilon)
-    if epsilon == 0:
-        return X.numpy()
-    with evaluation_mode(model), torch.enable_grad(), seeded(seed), numpy_seeded(seed):
-        n_classes = logits_of(model, X[:1]).shape[1]
-        target = PyTorchClassifier(
-            Shifted(model), None, tuple(X.shape[1:]), n_classes, device_type="cpu"
-        )
-        attacks = toolbox_attacks(target, epsilon)
-        attack = AutoAttack(target, eps=epsilon, attacks=attacks)
-        found = attack.generate(X.numpy(), y.numpy())
-    return torch.from_numpy(found).clamp(*ball(X, epsilon, None)).numpy()
-
-
-def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
+    epsilons: ArrayLike = (0.1,),
+    attack: str | Callable = "pgd",
+    **options: Any,
+) -> np.ndarray:
     """Share of rows that the model gets right, and still gets right under attack.
 
     Parameters
@@ -279,7 +57,7 @@ def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
         As in `fgsm`.
     epsilons : float or array-like of shape (n_epsilons,), default=(0.1,)
         Max-norm radii, in model-input units; 0 gives the clean accuracy.
-    attack : {"fgsm", "pgd", "autoattack"} or callable, default="pgd"
+    attack : {"fgsm", "pgd"} or callable, default="pgd"
         A callable is called as ``attack(model, X, y, epsilon=epsilon, **options)``.
     **options
         Passed to the attack, such as ``n_restarts=10``, ``random_state=0`` or
@@ -321,7 +99,7 @@ def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
     right = is_right(model, X, y)
     X_right, y_right = X[right], y[right]
 
-    def standing(epsilon):
+    def count_robust(epsilon):
         if epsilon == 0 or not len(X_right):
             return len(X_right)
         x = attack(model, X_right.numpy(), y_right.numpy(), epsilon=epsilon, **options)
@@ -331,132 +109,20 @@ def robust_accuracy(model, X, y, *, epsilons=(0.1,), attack="pgd", **options):
             raise wrong("attack", allowed, tuple(x.shape))
         return int(is_right(model, x, y_right).sum())
 
-    return np.array([standing(epsilon) for epsilon in epsilons]) / len(X)
-
-
-ATTACKS: dict[str, Callable] = {"fgsm": fgsm, "pgd": pgd, "autoattack": autoattack}
-
-
-# --------------------------------------------------------------------------- kernels
-
-
-def log_odds_against(logits, y):
-    """Log-odds against the true class; their softplus is the cross-entropy."""
-    y = y[:, None]
-    others = logits.scatter(1, y, -torch.inf).logsumexp(1)
-    return others - logits.gather(1, y).squeeze(1)
-
-
-def climb(model, x, y, box, step_size, n_steps):
-    """Steps along the sign of the gradient of the loss, each back into the box."""
-    for _ in range(n_steps):
-        x = x.detach().requires_grad_()
-        loss = log_odds_against(logits_of(model, x), y)
-        (gradient,) = torch.autograd.grad(loss.sum(), x)
-        x = x.detach().add_(gradient.sign_(), alpha=step_size).clamp_(*box)
-    return x
-
-
-def ball(X, epsilon, constraints):
-    """Lower and upper ends of the max-norm ball inside domain and mutability."""
-    low, high = X - epsilon, X + epsilon
-    if constraints is None:
-        return low, high
-    lower, upper = constraints.bounds(X)
-    return torch.maximum(low, lower), torch.minimum(high, upper)
-
-
-@torch.no_grad()
-def damage(model, x, y):
-    """Loss of each row; infinite where the model is fooled."""
-    logits = logits_of(model, x)
-    fooled = logits.argmax(1) != y
-    return log_odds_against(logits, y).masked_fill(fooled, torch.inf)
-
-
-def uniform(X, seed, draw):
-    """Noise in [-1, 1); numpy's, since what comes first does not depend on the size."""
-    rng = np.random.default_rng([seed, draw])
-    return torch.from_numpy(2 * rng.random(X.shape, dtype=np.float32) - 1)
-
-
-# --------------------------------------------------------------------------- toolbox
-
-
-def toolbox_attacks(target, epsilon):
-    """The parts of AutoAttack that work on tables and on any number of classes."""
-    from art.attacks.evasion import AutoProjectedGradientDescent, DeepFool
-
-    quiet = {"batch_size": CHUNK, "verbose": False}
-    size = {"eps": epsilon, "eps_step": 2 * epsilon}
-    losses = ["cross_entropy", "difference_logits_ratio"][: target.nb_classes - 1]
-    attacks = [
-        AutoProjectedGradientDescent(target, **size, loss_type=loss, **quiet)
-        for loss in losses
-    ]
-    deepfool = DeepFool(target, epsilon=1e-3, nb_grads=target.nb_classes, **quiet)
-    return [*attacks, deepfool]
-
-
-class Shifted(nn.Module):
-    """A model whose largest logit is moved to -1, which no loss notices.
-
-    The toolbox refuses what might be probabilities.
-    """
-
-    def __init__(self, model):
-        super().__init__()
-        self.logits = lambda x: logits_of(model, x)  # hidden: no submodule to touch
-
-    def forward(self, x):
-        """Logits, shifted."""
-        logits = InputGradient.apply(x, self.logits)
-        return logits - logits.detach().amax(1, keepdim=True) - 1
-
-
-class InputGradient(torch.autograd.Function):
-    """Apply a function; `backward`, which the toolbox calls, reaches the input only.
-
-    So neither a module nor one hidden in a function gets gradients in its parameters.
-    """
-
-    @staticmethod
-    def forward(ctx, x, function):
-        """Build a graph of its own."""
-        ctx.x = x.detach().requires_grad_()
-        with torch.enable_grad():
-            ctx.out = function(ctx.x)
-        return ctx.out.detach()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        """Gradient of the input alone."""
-        (out,) = torch.autograd.grad(ctx.out, ctx.x, gradient, retain_graph=True)
-        return out, None
-
-
-@contextmanager
-def numpy_seeded(seed):
-    """Seed numpy's global state inside, which the toolbox draws from; give it back."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002
+    return np.array([count_robust(epsilon) for epsilon in epsilons]) / len(X)
 
 
 def recourse_robustness(
-    model,
-    counterfactual,
-    target,
+    model: Model,
+    counterfactual: ArrayLike,
+    target: ArrayLike,
     *,
-    noise=0.1,
-    n_draws=50,
-    constraints=None,
-    factual=None,
-    random_state=None,
-):
+    noise: float = 0.1,
+    n_draws: int = 50,
+    constraints: Constraints | None = None,
+    factual: ArrayLike | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> np.ndarray:
     """Share of noisy versions of each counterfactual that still reach its target.
 
     Parameters
@@ -465,7 +131,7 @@ def recourse_robustness(
         Maps a float32 batch of shape (n, *features) to logits of shape
         (n, n_classes), such as ``clf.module_``.
     counterfactual : array-like of shape (n, *features)
-        Model input, such as ``clf.feature_space_.encode(answer.counterfactual)``.
+        Model input, such as ``clf.feature_space_.encode(explanation.counterfactual)``.
     target : array-like of shape (n,)
         Class index that each counterfactual is to reach.
     noise : float, default=0.1
@@ -518,7 +184,7 @@ def recourse_robustness(
             "The 'constraints' and 'factual' parameters belong together: a box is one "
             "around a factual. Pass both or none."
         )
-    if factual is not None:
+    if constraints is not None:
         factual = check_features(factual, "factual")
         if factual.shape != x.shape:
             allowed = f"of the shape of counterfactual, {tuple(x.shape)}"
@@ -526,19 +192,28 @@ def recourse_robustness(
         box = constraints.bounds(factual)
     seed = draw_seed(random_state)
     reached = torch.zeros(len(x))
-    for draw in range(n_draws):  # numpy's noise, and a stream each: rows that follow
-        rng = np.random.default_rng([seed, draw])  # do not change those before
+    for draw in range(n_draws):
+        # A stream of numpy for each draw: its first numbers do not depend on how many
+        # follow, so the noise of a row does not depend on the rows after it.
+        rng = np.random.default_rng([seed, draw])
         normal = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
         noisy = x + noise * normal
-        if factual is not None:
+        if constraints is not None:
             noisy = constraints.discretize(noisy.clamp(*box), factual, box)
         reached += is_right(model, noisy, target)
     return reached.numpy().astype(float) / n_draws
 
 
 def stability(
-    estimator, explanation, X, y, *, n_models=10, random_state=None, n_jobs=None
-):
+    estimator: BaseEstimator,
+    explanation: CounterfactualExplanation,
+    X: ArrayLike | sparse.sparray,
+    y: ArrayLike,
+    *,
+    n_models: int = 10,
+    random_state: int | np.random.RandomState | None = None,
+    n_jobs: int | None = None,
+) -> np.ndarray:
     """Share of retrained models that still assign each counterfactual to its target.
 
     Parameters
@@ -553,9 +228,9 @@ def stability(
         Its labels.
     n_models : int, default=10
         Models to fit, each on a bootstrap sample of the rows (with as many rows of
-        each class as in `y`) and with seeds of its own where `random_state` is open.
+        each class as in `y`) and with fresh seeds where `random_state` is None.
     random_state : int, RandomState or None, default=None
-        Seed of the samples and of the open seeds.
+        Seed of the samples and of the fresh seeds.
     n_jobs : int or None, default=None
         Models fitted at the same time, as in scikit-learn.
 
@@ -590,8 +265,8 @@ def stability(
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = CounterfactualTrainingClassifier(random_state=0)
     >>> clf = clf.set_params(net__max_epochs=20, net__lr=0.01).fit(X, y)
-    >>> answer = clf.explain(X[:3], target=1)
-    >>> stability(clf, answer, X, y, n_models=2, random_state=0).shape
+    >>> explanation = clf.explain(X[:3], target=1)
+    >>> stability(clf, explanation, X, y, n_models=2, random_state=0).shape
     (3,)
     """
     check_count("n_models", n_models)
@@ -604,27 +279,34 @@ def stability(
     y = np.asarray(y)
     check_consistent_length(X, y)
     seeds = np.random.SeedSequence(draw_seed(random_state)).spawn(n_models)
-    with warnings.catch_warnings():  # whose filters Parallel hands on
-        for seen_before in (SearchWarning, ConstraintWarning, ImputationWarning):
-            warnings.simplefilter("ignore", seen_before)
+    with warnings.catch_warnings():  # scikit-learn's Parallel passes the filters on
+        for known in (SearchWarning, ConstraintWarning, ImputationWarning):
+            warnings.simplefilter("ignore", known)
         reached = Parallel(n_jobs=n_jobs)(
-            delayed(reached_anew)(estimator, explanation, X, y, seed) for seed in seeds
+            delayed(reached_after_refit)(estimator, explanation, X, y, seed)
+            for seed in seeds
         )
     return np.mean(reached, axis=0) * explanation.valid
 
 
-def reached_anew(estimator, explanation, X, y, seed):
+def reached_after_refit(
+    estimator: BaseEstimator,
+    explanation: CounterfactualExplanation,
+    X: Any,
+    y: np.ndarray,
+    seed: np.random.SeedSequence,
+) -> np.ndarray:
     """Which counterfactuals a model of a bootstrap sample assigns to their target."""
     rng = np.random.default_rng(seed)
     estimator = clone(estimator)
     seed_open_states(estimator, rng)
-    seed = int(rng.integers(2**31 - 1))
-    rows = resample(np.arange(len(y)), stratify=y, random_state=seed)
+    random_state = int(rng.integers(2**31 - 1))
+    rows = resample(np.arange(len(y)), stratify=y, random_state=random_state)
     estimator.fit(take(X, rows), y[rows])
     return estimator.predict(explanation.counterfactual) == explanation.target
 
 
-def check_refittable(estimator):
+def check_refittable(estimator: BaseEstimator) -> None:
     """Check that clones of an estimator can be fitted to other rows."""
     inner = estimator
     while isinstance(inner, Pipeline):

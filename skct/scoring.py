@@ -1,26 +1,29 @@
 """Scorers: plausibility, cost and robustness of recourse for `GridSearchCV`."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from . import metrics
-from .attribution import faithfulness, integrated_gradients, sensitivity
+from . import attribution, metrics, robustness
 from .constraints.spec import resolve_position
 from .encoding.frames import get
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explain.explained_model import Explainable, unwrap
 from .explain.explainer import CounterfactualExplainer
+from .explain.explanation import CounterfactualExplanation
 from .generators.base import BaseGenerator
 from .generators.registry import make_generator
-from .robustness import recourse_robustness, robust_accuracy, stability
+from .metrics.invalid import fallback_rows, penalize_invalid
 from .utils.polars import as_pandas
 from .utils.quiet import quiet
 from .utils.validation import check_integer, check_real, parameter_error, unknown_name
@@ -31,24 +34,6 @@ __all__ = [
     "counterfactual_scorer",
     "get_scorer",
 ]
-
-
-CHUNK = 2**20  # pairs of rows whose distances are held at a time
-NAMES = (
-    "neg_implausibility",
-    "neg_mmd",
-    "neg_cost",
-    "validity",
-    "redundancy",
-    "diversity",
-    "neg_faithfulness",
-    "neg_sensitivity",
-    "robust_accuracy",
-    "recourse_robustness",
-    "stability",
-    "neg_burden_gap",
-    "burden_ratio",
-)
 
 
 @dataclass(frozen=True)
@@ -69,28 +54,20 @@ class CounterfactualScorer:
     n_models: int = 5
     random_state: int = 0
 
-    def __call__(self, estimator, X, y):
-        """Score a fitted classifier, or a Pipeline that ends in one.
-
-        Parameters
-        ----------
-        estimator : CounterfactualTrainingClassifier or Pipeline
-        X : DataFrame or array-like of shape (n, *features)
-        y : array-like of shape (n,)
-
-        Returns
-        -------
-        scores : dict of str to float
-        """
-        fold = Fold(estimator, X, y, self)
-        # The first two are told by the score.
+    def __call__(
+        self, estimator: BaseEstimator, X: ArrayLike, y: ArrayLike
+    ) -> dict[str, float]:
+        """Score a fitted classifier, or a Pipeline that ends in one."""
+        evaluation = Evaluation(estimator, X, y, self)
+        # "validity" already says how many searches fail, and cross-validation would
+        # repeat the warnings in every fold.
         with quiet(SearchWarning, ConstraintWarning, ImputationWarning):
-            return {name: fold.score(name) for name in self.names}
+            return {name: evaluation.score(name) for name in self.names}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"counterfactual_scorer({self.arguments(self.names)})"
 
-    def arguments(self, names):
+    def arguments(self, names: str | tuple[str, ...]) -> str:
         """Arguments in code, without those that have their default."""
         given = [
             f"{f.name}={getattr(self, f.name)!r}"
@@ -106,57 +83,49 @@ class SingleScorer:
 
     scorer: CounterfactualScorer
 
-    def __call__(self, estimator, X, y):
+    def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: ArrayLike) -> float:
         """Score a fitted classifier, or a Pipeline that ends in one."""
         (value,) = self.scorer(estimator, X, y).values()
         return value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"get_scorer({self.scorer.arguments(self.scorer.names[0])})"
 
 
 def counterfactual_scorer(
-    names=("accuracy", "neg_implausibility", "neg_cost", "validity"), **options
-):
+    names: Sequence[str] = (
+        "accuracy",
+        "neg_implausibility",
+        "neg_cost",
+        "validity",
+    ),
+    **options: Any,
+) -> CounterfactualScorer:
     """Make a scorer of several metrics that searches counterfactuals once.
 
     Greater is better for all of them. Factuals are all rows of X, the target of each is
     its runner-up class, and the reference rows are those of (X, y) (the classifier's
-    own for a class that is missing there). Every row counts: one without a valid answer
-    gets the largest distance between a row of X and a reference row of its target
-    class, and at least the worst value of the valid answers; in the MMD its factual
-    stands in, or a row of another class where the factual is of the target class
-    itself; shares count it as 0. So a model is never rewarded for having few valid
-    answers, and no score is NaN.
+    own for a class that is missing there). Distances are in standardised units.
+
+    Every row counts, so that a model is never rewarded for having few valid
+    counterfactuals, and no score is NaN. A row without one gets the largest distance
+    between a row of X and a reference row of its target class, and at least the largest
+    of the valid rows. In the MMD its factual stands in, or a row of another class where
+    the factual is of the target class itself. Shares count it as 0; the share of such
+    rows adds as much of the largest cost to the gap of the burden, and takes as much
+    from its ratio.
 
     Parameters
     ----------
     names : sequence of str
-        Scores, which are the keys of the result; those of scikit-learn, such as
+        Scores, which are the keys of the result: those of scikit-learn, such as
         "accuracy" and "roc_auc", and
 
-        - "validity": share of rows with a valid counterfactual;
-        - "neg_implausibility", "neg_mmd", "neg_cost": minus mean L1 implausibility,
-          squared MMD (mean over target classes, by their rows) and mean L1 cost, in
-          standardised units;
-        - "redundancy": mean share of columns that stay as they are;
-        - "diversity": mean L1 distance between the alternatives of a row;
-        - "neg_faithfulness": minus mean L1 distance to samples of the model's own
-          conditional of the target class;
-        - "neg_sensitivity": minus the share of the model's integrated gradients that
-          falls on features which cannot change;
-        - "robust_accuracy": accuracy under PGD of radius `epsilon`;
-        - "recourse_robustness": mean share of answers that stay valid under noise;
-        - "stability": mean share of models, retrained on bootstrap samples of the
-          (X, y) passed, under which answers stay valid;
-        - "neg_burden_gap", "burden_ratio": minus the difference between the mean costs
-          of the dearest and the cheapest group, and the smaller divided by the larger;
-          the share of rows without an answer adds as much of the largest cost to the
-          gap, and takes as much from the ratio.
+        {scores}
     **options
         generator : str, BaseGenerator or None, default=None
             Search; None: as in `CounterfactualExplainer`. Name one where the grid goes
-            over generators, so that all are judged by the same.
+            over generators, so that all are compared by the same.
         group : str or int, default=None
             Raw column of the protected attribute, for the burden.
         length_scale : float or "median", default=5.0
@@ -166,9 +135,9 @@ def counterfactual_scorer(
         noise : float, default=0.1
             Standard deviation of the noise in the recourse, in model-input units.
         n_alternatives : int, default=3
-            Answers per row, for the diversity.
+            Counterfactuals per row, for the diversity.
         n_models : int, default=5
-            Retrained models, for the stability.
+            Models to train on bootstrap samples of (X, y), for the stability.
         random_state : int, default=0
             Seed of attacks, noise, samples and retrained models.
 
@@ -193,18 +162,18 @@ def counterfactual_scorer(
     >>> sorted(scorer(clf, X, y))
     ['accuracy', 'neg_cost', 'validity']
     """
-    one = isinstance(names, str) or not hasattr(names, "__iter__")
-    names = (names,) if one else tuple(names)
+    several = hasattr(names, "__iter__") and not isinstance(names, str)
+    given: tuple[Any, ...] = tuple(names) if several else (names,)
     known = [f.name for f in fields(CounterfactualScorer)[1:]]
     for option in options:
         if option not in known:
             raise unknown_name("option", option, known, "counterfactual_scorer")
-    scorer = CounterfactualScorer(names, **options)
+    scorer = CounterfactualScorer(given, **options)
     check_scorer(scorer)
     return scorer
 
 
-def get_scorer(name, **options):
+def get_scorer(name: str, **options: Any) -> SingleScorer:
     """Make a scorer of one metric, for `HalvingGridSearchCV` or `OptunaSearchCV`.
 
     Parameters
@@ -233,13 +202,13 @@ def get_scorer(name, **options):
     return SingleScorer(counterfactual_scorer((name,), **options))
 
 
-def check_scorer(scorer):
+def check_scorer(scorer: CounterfactualScorer) -> None:
     """Check names and options of a scorer."""
     known = [*NAMES, *get_scorer_names()]
     for name in scorer.names:
         if name not in known:
             raise unknown_name("score", name, known, "counterfactual_scorer")
-        if "burden" in name and scorer.group is None:
+        if name in NEED_GROUP and scorer.group is None:
             raise ValueError(
                 f"{name!r} compares groups of people: pass group=, the raw column of "
                 "the protected attribute."
@@ -251,15 +220,14 @@ def check_scorer(scorer):
     for name in ("n_alternatives", "n_models"):
         check_integer(scorer, name, low=1)
     check_integer(scorer, "random_state", low=0)
-    by_median = isinstance(scorer.length_scale, str) and scorer.length_scale == "median"
-    if not by_median:
+    if not isinstance(scorer.length_scale, str) or scorer.length_scale != "median":
         check_real(scorer, "length_scale", low=0, open_low=True)
     if scorer.generator is not None:
         make_generator(scorer.generator).check()
 
 
-class Fold:
-    """A model and the rows it is scored on: searched once, and only if need be."""
+class Evaluation:
+    """A model and the rows it is scored on: what scores share, computed on demand."""
 
     def __init__(self, estimator, X, y, options):
         inner = unwrap(estimator)[1]
@@ -274,16 +242,14 @@ class Fold:
         check_consistent_length(X, self.y)
         self.seed = {"random_state": options.random_state}
 
-    def score(self, name):
-        """One score; greater is better."""
-        if name in NAMES:
-            return float(getattr(self, name)())
+    def score(self, name: str) -> float:
+        """One score, of `SCORES` or of scikit-learn; greater is better."""
+        if name in SCORES:
+            return float(SCORES[name](self))
         return float(get_sklearn_scorer(name)(self.estimator, self.X, self.y))
 
-    # ------------------------------------------------------------- what they share
-
     @cached_property
-    def explainer(self):
+    def explainer(self) -> CounterfactualExplainer:
         """What searches."""
         explainer = CounterfactualExplainer(
             self.estimator, generator=self.options.generator, **self.seed
@@ -294,7 +260,7 @@ class Fold:
         return explainer
 
     @cached_property
-    def answer(self):
+    def explanation(self) -> CounterfactualExplanation:
         """Counterfactuals of all rows, for their runner-up classes."""
         return self.explainer.explain(self.X)
 
@@ -304,210 +270,229 @@ class Fold:
         return self.explainer.inspect(self.X)
 
     @property
-    def table(self):
-        """X, checked and dense."""
-        return self.inspected[1]
-
-    @property
-    def view(self):
+    def model(self):
         """Model, encoding and constraints."""
         return self.inspected[0]
 
     @cached_property
-    def encoded(self):
+    def encoded(self) -> np.ndarray:
         """Model input of the factuals."""
-        return self.view.space.encode(self.table)
+        return self.model.space.encode(self.inspected[1])
 
     @cached_property
-    def settled(self):
+    def encoded_counterfactual(self) -> np.ndarray:
         """Model input of the counterfactuals."""
-        return self.view.space.encode(as_pandas(self.answer.counterfactual))
+        return self.model.space.encode(as_pandas(self.explanation.counterfactual))
+
+    def codes(self, labels: ArrayLike) -> np.ndarray:
+        """Class indices; -1 for a label that the model does not know."""
+        return pd.Index(self.model.classes).get_indexer(np.asarray(labels))
 
     @cached_property
-    def labels(self):
-        """Class index of each row; -1 for a label that the model does not know."""
-        return pd.Index(self.view.classes).get_indexer(np.asarray(self.y))
+    def labels(self) -> np.ndarray:
+        """Class index of each row, or -1."""
+        return self.codes(self.y)
 
     @cached_property
-    def target(self):
+    def target(self) -> np.ndarray:
         """Class index of each target."""
-        return pd.Index(self.view.classes).get_indexer(self.answer.target)
+        return self.codes(self.explanation.target)
 
-    def coordinates(self, encoded):
+    @cached_property
+    def costs(self) -> np.ndarray:
+        """L1 cost of each row, invalid ones penalised."""
+        return self.penalized(self.explanation.cost)
+
+    @cached_property
+    def factual(self) -> np.ndarray:
+        """Factuals in standardised units."""
+        return self.coordinates(self.encoded)
+
+    @cached_property
+    def counterfactual(self) -> np.ndarray:
+        """Counterfactuals in standardised units."""
+        return self.coordinates(self.encoded_counterfactual)
+
+    def coordinates(self, encoded: np.ndarray) -> np.ndarray:
         """Standardised units, in which a changed category counts 1."""
-        return self.view.space.coordinates(encoded)[0]
+        return self.model.space.coordinates(encoded)[0]
 
-    def reference(self, code):
+    def reference(self, code: int) -> np.ndarray:
         """Rows of a class: those passed, else the classifier's own, else all passed."""
         rows = self.encoded[self.labels == code]
-        if not len(rows) and self.view.reference is not None:
-            stored, codes = self.view.reference
+        if not len(rows) and self.model.reference is not None:
+            stored, codes = self.model.reference
             rows = stored[codes == code]
-        return self.coordinates(rows if len(rows) else self.encoded)
+        return self.coordinates(rows) if len(rows) else self.factual
 
-    def penalized(self, values, references):
-        """Values of all rows, an invalid one with the worst of its target class."""
-        values, valid = np.array(values, dtype=float), self.answer.valid
-        worst = values[valid].max(initial=0.0)
-        factual = self.coordinates(self.encoded)
-        for code in np.unique(self.target[~valid]):
-            rows = ~valid & (self.target == code)
-            values[rows] = max(worst, farthest(factual, references(code)))
-        return values
+    def penalized(self, distances: np.ndarray) -> np.ndarray:
+        """Distances of all rows, invalid ones penalised."""
+        given = self.explanation.valid, self.target, self.factual, self.reference
+        return penalize_invalid(distances, *given)
 
-    @cached_property
-    def costs(self):
-        """L1 cost of each row, penalised."""
-        return self.penalized(self.answer.cost, self.reference)
+    def alternatives(self) -> np.ndarray:
+        """Coordinates of the alternatives, shape (n, k, n_coordinates).
 
-    def immutable(self):
-        """Positions of the model-input features that cannot change."""
-        constraints = self.view.constraints
-        free = constraints.can_increase | constraints.can_decrease
-        return np.flatnonzero(~free.flatten().numpy())
-
-    # -------------------------------------------------------------------- the scores
-
-    def validity(self):
-        """Share of rows with a valid answer."""
-        return self.answer.valid.mean()
-
-    def redundancy(self):
-        """Share of columns that stay; 0 for an invalid row."""
-        n_columns = len(self.view.space.feature_names)
-        return ((1 - self.answer.n_changed / n_columns) * self.answer.valid).mean()
-
-    def neg_cost(self):
-        """Minus the mean cost."""
-        return -self.costs.mean()
-
-    def neg_implausibility(self):
-        """Minus the mean distance from rows of the target class."""
-        after, values = self.coordinates(self.settled), np.empty(len(self.target))
-        for code in np.unique(self.target):
-            rows = self.target == code
-            values[rows] = metrics.implausibility(after[rows], self.reference(code))
-        return -self.penalized(values, self.reference).mean()
-
-    def neg_mmd(self):
-        """Minus the MMD of each target class, averaged by its rows."""
-        after, total = self.coordinates(self.settled), 0.0
-        for code in np.unique(self.target):
-            rows = self.target == code
-            lost = np.flatnonzero(rows & ~self.answer.valid)
-            after[lost] = self.stand_ins(lost, code)
-            pair = at_least_two(after[rows]), at_least_two(self.reference(code))
-            value = metrics.mmd(*pair, length_scale=self.options.length_scale)
-            total += rows.mean() * value
-        return -total
-
-    def stand_ins(self, rows, code):
-        """Factuals, but none of the target class where there are others."""
-        other = np.flatnonzero(self.labels != code)
-        own = self.labels[rows] == code
-        if len(other):
-            rows = np.where(own, other[np.arange(len(rows)) % len(other)], rows)
-        return self.coordinates(self.encoded)[rows]
-
-    def diversity(self):
-        """Distance between alternatives; those that are not valid add nothing."""
-        k = self.options.n_alternatives
-        answer = self.explainer.explain(self.X, n_alternatives=k)
-        encoded = self.view.space.encode(as_pandas(answer.counterfactual))
-        places = self.coordinates(encoded).reshape(len(self.y), k, -1)
-        valid = answer.valid.reshape(-1, k, 1)
-        return metrics.diversity(np.where(valid, places, places[:, :1])).mean()
-
-    def neg_faithfulness(self):
-        """Minus the mean distance from samples of the model's own conditional."""
-        bounds = self.encoded.min(0), self.encoded.max(0)
-        values = faithfulness(
-            self.view.module, self.settled, self.target, bounds, **self.seed
-        )
-        return -self.penalized(values, self.reference).mean()
-
-    def neg_sensitivity(self):
-        """Minus the share of attribution on features that cannot change."""
-        if not len(self.immutable()):
-            return 0.0
-        attribution = integrated_gradients(
-            self.view.module, self.encoded, self.predicted()
-        )
-        return -sensitivity(attribution, self.immutable(), standardize="share")
-
-    def predicted(self):
-        """Class index that the model predicts."""
-        return pd.Index(self.view.classes).get_indexer(self.estimator.predict(self.X))
-
-    def robust_accuracy(self):
-        """Accuracy under attack; a row whose label is unknown is wrong."""
-        known = self.labels >= 0
-        if not known.any():
-            return 0.0
-        (share,) = robust_accuracy(
-            self.view.module,
-            self.encoded[known],
-            self.labels[known],
-            epsilons=(self.options.epsilon,),
-            **self.seed,
-        )
-        return share * known.mean()
-
-    def recourse_robustness(self):
-        """Share of answers that stay valid under noise."""
-        shares = recourse_robustness(
-            self.view.module,
-            self.settled,
-            self.target,
-            noise=self.options.noise,
-            constraints=self.view.constraints,
-            factual=self.encoded,
-            **self.seed,
-        )
-        return (shares * self.answer.valid).mean()
-
-    def stability(self):
-        """Share of retrained models under which answers stay valid.
-
-        0 where the rows have one label only, since nothing can be retrained.
+        Invalid ones repeat the first of their row, which adds nothing to the diversity.
         """
-        if len(np.unique(self.labels)) < 2:
-            return 0.0
-        return stability(
-            self.estimator,
-            self.answer,
-            self.X,
-            self.y,
-            n_models=self.options.n_models,
-            n_jobs=1,  # the search over models is what runs in parallel
-            **self.seed,
-        ).mean()
+        k = self.options.n_alternatives
+        explanation = self.explainer.explain(self.X, n_alternatives=k)
+        encoded = self.model.space.encode(as_pandas(explanation.counterfactual))
+        valid = explanation.valid.reshape(-1, k, 1)
+        places = self.coordinates(encoded).reshape(len(self.y), k, -1)
+        return np.where(valid, places, places[:, :1])
 
-    def burden(self):
-        """Costs by group; invalid rows count with their penalty."""
-        names = self.view.space.feature_names
+    def burden(self) -> metrics.Burden:
+        """Mean costs by group; invalid rows count with their penalty."""
+        names = self.model.space.feature_names
         position = resolve_position(self.options.group, names, "group")
-        everyone = np.ones(len(self.costs), dtype=bool)
-        return metrics.burden(self.costs, everyone, get(self.table, position))
-
-    def neg_burden_gap(self):
-        """Minus the difference of the mean costs of the groups."""
-        lack = 1 - self.answer.valid.mean()
-        return -(self.burden().cost_gap + lack * self.costs.max())
-
-    def burden_ratio(self):
-        """Smallest mean cost of a group, relative to the largest."""
-        return self.burden().cost_ratio * self.answer.valid.mean()
+        group = get(self.inspected[1], position)
+        return metrics.burden(self.costs, np.ones(len(self.costs), dtype=bool), group)
 
 
-def farthest(a, b):
-    """Largest L1 distance between a row of `a` and a row of `b`."""
-    size = max(1, CHUNK // len(b))
-    return max(
-        cdist(a[i : i + size], b, "cityblock").max() for i in range(0, len(a), size)
+# One function per score; users read the first line of its docstring.
+
+
+def validity(evaluation: Evaluation) -> float:
+    """Share of rows with a valid counterfactual."""
+    return evaluation.explanation.valid.mean()
+
+
+def redundancy(evaluation: Evaluation) -> float:
+    """Mean share of columns that stay as they are."""
+    explanation = evaluation.explanation
+    n_columns = len(evaluation.model.space.feature_names)
+    return ((1 - explanation.n_changed / n_columns) * explanation.valid).mean()
+
+
+def neg_cost(evaluation: Evaluation) -> float:
+    """Minus the mean L1 cost."""
+    return -evaluation.costs.mean()
+
+
+def neg_implausibility(evaluation: Evaluation) -> float:
+    """Minus the mean L1 distance from observed rows of the target class."""
+    target, distances = evaluation.target, np.empty(len(evaluation.target))
+    for code in np.unique(target):
+        after = evaluation.counterfactual[target == code]
+        reference = evaluation.reference(code)
+        distances[target == code] = metrics.implausibility(after, reference)
+    return -evaluation.penalized(distances).mean()
+
+
+def neg_mmd(evaluation: Evaluation) -> float:
+    """Minus the squared MMD to observed rows of the target class, mean over rows."""
+    length_scale, total = evaluation.options.length_scale, 0.0
+    after = evaluation.counterfactual.copy()
+    for code in np.unique(evaluation.target):
+        rows = evaluation.target == code
+        lost = np.flatnonzero(rows & ~evaluation.explanation.valid)
+        after[lost] = evaluation.factual[fallback_rows(lost, evaluation.labels, code)]
+        samples = after[rows], evaluation.reference(code)
+        # An unbiased estimate takes two rows: a single one counts twice.
+        pair = (np.repeat(x, 2, axis=0) if len(x) == 1 else x for x in samples)
+        total += rows.mean() * metrics.mmd(*pair, length_scale=length_scale)
+    return -total
+
+
+def diversity(evaluation: Evaluation) -> float:
+    """Mean L1 distance between the alternatives of a row."""
+    return metrics.diversity(evaluation.alternatives()).mean()
+
+
+def neg_faithfulness(evaluation: Evaluation) -> float:
+    """Minus the mean L1 distance from samples of the model's own target class."""
+    module, encoded = evaluation.model.module, evaluation.encoded_counterfactual
+    bounds = evaluation.encoded.min(0), evaluation.encoded.max(0)
+    distances = attribution.faithfulness(
+        module, encoded, evaluation.target, bounds, **evaluation.seed
     )
+    return -evaluation.penalized(distances).mean()
 
 
-def at_least_two(rows):
-    """Rows for an unbiased estimate; a lone one counts twice."""
-    return np.concatenate([rows, rows]) if len(rows) == 1 else rows
+def neg_sensitivity(evaluation: Evaluation) -> float:
+    """Minus the share of integrated gradients on features that cannot change."""
+    view = evaluation.model
+    free = view.constraints.can_increase | view.constraints.can_decrease
+    immutable = np.flatnonzero(~free.flatten().numpy())
+    if not len(immutable):
+        return 0.0
+    predicted = evaluation.codes(evaluation.estimator.predict(evaluation.X))
+    gradients = attribution.integrated_gradients(
+        view.module, evaluation.encoded, predicted
+    )
+    return -attribution.sensitivity(gradients, immutable, standardize="share")
+
+
+def robust_accuracy(evaluation: Evaluation) -> float:
+    """Accuracy under PGD attacks of radius `epsilon`."""
+    known = evaluation.labels >= 0  # other labels count as wrong
+    if not known.any():
+        return 0.0
+    data = evaluation.encoded[known], evaluation.labels[known]
+    options = {"epsilons": (evaluation.options.epsilon,), **evaluation.seed}
+    (accuracy,) = robustness.robust_accuracy(evaluation.model.module, *data, **options)
+    return accuracy * known.mean()
+
+
+def recourse_robustness(evaluation: Evaluation) -> float:
+    """Mean share of noisy versions of a counterfactual that stay valid."""
+    view, encoded = evaluation.model, evaluation.encoded_counterfactual
+    options = {"noise": evaluation.options.noise, "constraints": view.constraints}
+    options |= {"factual": evaluation.encoded, **evaluation.seed}
+    reached = robustness.recourse_robustness(
+        view.module, encoded, evaluation.target, **options
+    )
+    return (reached * evaluation.explanation.valid).mean()
+
+
+def stability(evaluation: Evaluation) -> float:
+    """Mean share of retrained models under which counterfactuals stay valid."""
+    if len(np.unique(evaluation.labels)) < 2:
+        return 0.0  # nothing can be retrained
+    return robustness.stability(
+        evaluation.estimator,
+        evaluation.explanation,
+        evaluation.X,
+        evaluation.y,
+        n_models=evaluation.options.n_models,
+        n_jobs=1,  # the search over models is what runs in parallel
+        **evaluation.seed,
+    ).mean()
+
+
+def neg_burden_gap(evaluation: Evaluation) -> float:
+    """Minus the largest difference between the mean costs of two groups."""
+    # Two groups without any counterfactual are equal, but that is not fair.
+    invalid = 1 - evaluation.explanation.valid.mean()
+    return -(evaluation.burden().cost_gap + invalid * evaluation.costs.max())
+
+
+def burden_ratio(evaluation: Evaluation) -> float:
+    """Smallest mean cost of a group divided by the largest; 1 is equal."""
+    return evaluation.burden().cost_ratio * evaluation.explanation.valid.mean()
+
+
+SCORES: dict[str, Callable[[Evaluation], float]] = {
+    "neg_implausibility": neg_implausibility,
+    "neg_mmd": neg_mmd,
+    "neg_cost": neg_cost,
+    "validity": validity,
+    "redundancy": redundancy,
+    "diversity": diversity,
+    "neg_faithfulness": neg_faithfulness,
+    "neg_sensitivity": neg_sensitivity,
+    "robust_accuracy": robust_accuracy,
+    "recourse_robustness": recourse_robustness,
+    "stability": stability,
+    "neg_burden_gap": neg_burden_gap,
+    "burden_ratio": burden_ratio,
+}
+NAMES = tuple(SCORES)
+NEED_GROUP = ("neg_burden_gap", "burden_ratio")
+
+# The summaries are the list in the docstring, so that each name stands in one place.
+_SUMMARIES = {name: str(f.__doc__).splitlines()[0] for name, f in SCORES.items()}
+counterfactual_scorer.__doc__ = (counterfactual_scorer.__doc__ or "").replace(
+    "{scores}", "\n        ".join(f'- "{n}": {text}' for n, text in _SUMMARIES.items())
+)

@@ -1156,11 +1156,6 @@ PLOTS = [
         ("'estimators'", "Classifier", "dict"),
     ),
     Case(
-        "runs",
-        lambda w: plotting.AblationDisplay.from_frame({}, value="ip"),
-        ("'runs'",),
-    ),
-    Case(
         "flat images", lambda w: GRID(w.Z, w.Z), ("factual", "(60, 2)", "image_shape")
     ),
     Case("image words", lambda w: GRID(WORDS, WORDS), ("'factual'", "'a'", "Encode")),

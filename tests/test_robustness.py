@@ -1,7 +1,5 @@
 """Attacks: closed forms, invariants, and ART as a referee."""
 
-import random
-import sys
 from functools import partial
 
 import numpy as np
@@ -9,51 +7,28 @@ import pytest
 import torch
 from art.attacks import evasion
 from art.estimators.classification import PyTorchClassifier
-from sklearn.datasets import make_blobs
-from sklearn.preprocessing import StandardScaler
+from attack_cases import (
+    BAD_BATCHES,
+    DIRECTION,
+    GOOD,
+    assert_leaves_no_trace,
+    linear,
+    make_rows,
+    margin,
+    trained,
+)
 from torch import nn
 
-from skct import Constraints, robustness
-from skct.robustness import autoattack, fgsm, pgd, recourse_robustness, robust_accuracy
+from skct import Constraints
+from skct.robustness import fgsm, pgd, recourse_robustness, robust_accuracy
+from skct.solvers import attacks
 
-WEIGHTS = np.float32([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
-DIRECTION = WEIGHTS[1] - WEIGHTS[0]  # of class 1; no entry is zero
 ATTACKS = [fgsm, partial(pgd, n_restarts=2, random_state=0)]
 NAMES = ["fgsm", "pgd"]
 
 
-def linear(x):
-    return x.flatten(1) @ torch.from_numpy(WEIGHTS).T
-
-
-def margin(X, y):
-    """Signed distance of linear logits to the boundary times the norm of weights."""
-    return (2 * y - 1) * (X @ DIRECTION)
-
-
 def corner(X, y, epsilon):
     return X - epsilon * (2 * y[:, None] - 1) * np.sign(DIRECTION)
-
-
-def make_rows(n=200, seed=0):
-    X = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
-    return X, np.random.default_rng(seed + 1).integers(2, size=n)
-
-
-def trained(n_classes=2):
-    """A small network that is neither perfect nor robust, and its rows."""
-    X, y = make_blobs(400, 6, centers=n_classes, cluster_std=5.0, random_state=1)
-    X = StandardScaler().fit_transform(X).astype(np.float32)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, n_classes))
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(torch.tensor(X)), torch.tensor(y)).backward()
-        optimizer.step()
-    optimizer.zero_grad()
-    return net, X, y
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +104,7 @@ def test_attacks_stay_in_the_ball_and_respect_constraints(attack):
     assert (attacked != X).any(0).tolist() == [False, True, True]
 
 
-@pytest.mark.parametrize("attack", [*ATTACKS, autoattack])
+@pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
 def test_radius_zero_changes_nothing(attack):
     X, y = make_rows()
     assert np.array_equal(attack(linear, X, y, epsilon=0), X)
@@ -196,7 +171,7 @@ def test_rows_that_follow_change_nothing(mlp, monkeypatch):
     np.testing.assert_allclose(
         pgd(net, X[:10], y[:10], **options), together[:10], atol=1e-6
     )
-    monkeypatch.setattr(robustness, "CHUNK", 17)
+    monkeypatch.setattr(attacks, "CHUNK", 17)
     np.testing.assert_allclose(pgd(net, X, y, **options), together, atol=1e-6)
 
 
@@ -219,21 +194,9 @@ def test_images_keep_their_shape(attack):
     )
 
 
-def traces(net):
-    """What an attack must leave alone."""
-    return (
-        [module.training for module in net.modules()],
-        {name: value.clone() for name, value in net.state_dict().items()},
-        torch.get_rng_state(),
-        str(np.random.get_state()),  # noqa: NPY002
-        random.getstate(),
-    )
-
-
 CALLS = {
     "fgsm": fgsm,
     "pgd": pgd,
-    "autoattack": autoattack,
     "robust_accuracy": robust_accuracy,
     "recourse_robustness": recourse_robustness,
 }
@@ -241,23 +204,7 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_the_model_and_the_global_random_states_are_left_as_they_were(name, capfd):
-    net = nn.Sequential(
-        nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 2)
-    )
-    net.train()
-    net[3].eval()
-    modes, state, *randoms = traces(net)
-    X, y = make_rows()
-    X_before = X.copy()
-    with torch.no_grad():
-        CALLS[name](net, X, y)
-    modes_after, state_after, *randoms_after = traces(net)
-    assert modes_after == modes
-    assert all(torch.equal(state_after[key], state[key]) for key in state)
-    assert all(p.grad is None and p.requires_grad for p in net.parameters())
-    assert torch.equal(randoms_after[0], randoms[0])
-    assert randoms_after[1:] == randoms[1:]
-    assert np.array_equal(X, X_before)
+    assert_leaves_no_trace(CALLS[name])
     assert capfd.readouterr() == ("", "")
 
 
@@ -301,64 +248,7 @@ def test_pgd_is_as_strong_as_that_of_the_toolbox(referee, epsilon):
     assert 0 < ours < 0.96
 
 
-def test_autoattack_is_at_least_as_strong_as_pgd(referee):
-    net, X, y = referee
-    X, y = X[:15], y[:15]
-    attacked = autoattack(net, X, y, epsilon=0.2, random_state=0)
-    assert attacked.dtype == np.float32
-    assert np.abs(attacked - X).max() <= 0.2 + 1e-6
-    with torch.no_grad():
-        standing = net(torch.tensor(attacked)).argmax(1).numpy() == y
-    (projected,) = robust_accuracy(net, X, y, epsilons=0.2, random_state=0)
-    assert 0 < standing.mean() <= projected < 1
-
-
-def test_autoattack_on_a_linear_model_has_a_closed_form():
-    X, y = make_rows(20)
-    wanted = margin(X, y) > 0.1 * np.abs(DIRECTION).sum()
-    options = {"epsilons": 0.1, "attack": "autoattack", "random_state": 0}
-    assert robust_accuracy(linear, X, y, **options) == wanted.mean()
-
-
-def test_autoattack_leaves_no_gradients_in_a_module_inside_a_function(mlp):
-    net, X, y = mlp
-    autoattack(lambda x: net(x), X[:3], y[:3], epsilon=0.2, random_state=0)
-    assert all(p.grad is None for p in net.parameters())
-
-
-def test_autoattack_takes_images_and_logits_that_look_like_probabilities():
-
-    def half(x):  # logits 0.5 and 0.5 at a row of ones, which the toolbox tries
-        z = x.flatten(1).mean(1) - 0.5
-        return torch.stack([1 - z, z], dim=1)
-
-    X = np.float32([0.9, 1.1, 1.5])[:, None, None, None] * np.ones((3, 1, 5, 5))
-    attacked = autoattack(half, X, [0, 1, 1], epsilon=0.2)
-    assert attacked.shape == X.shape
-    moved = np.abs(attacked - X).reshape(3, -1).max(1) > 0
-    assert moved.tolist() == [True, True, False]
-
-
-@pytest.mark.parametrize("missing", ["art.attacks.evasion", "multiprocess"])
-def test_autoattack_without_the_toolbox_says_what_to_install(missing, monkeypatch):
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=r'pip install "skct\[attack\]"'):
-        autoattack(linear, *make_rows())
-
-
 # -------------------------------------------------------------------- wrong input
-
-GOOD = {"X": [[1.0, 2.0, 3.0]], "y": [0]}
-BAD_BATCHES = {
-    "raw table": ({"X": [["clerk", "cook", "nurse"]]}, "feature_space_.encode"),
-    "one row flat": ({"X": [1.0, 2.0, 3.0]}, r"shape \(n, \*features\).*Got \(3,\)"),
-    "no rows": ({"X": np.zeros((0, 3)), "y": []}, "at least one row"),
-    "missing": ({"X": [[np.nan, 0.0, 0.0]]}, "must be finite.*impute"),
-    "labels": ({"y": ["no"]}, "class indices.*np.searchsorted"),
-    "lengths": ({"y": [0, 1]}, r"1 class indices.*shape \(2,\)"),
-    "unknown class": ({"y": [2]}, "from 0 to 1.*Got '2 to 2'"),
-    "one logit": ({"model": lambda x: x[:, :1]}, "one logit per class"),
-}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -370,7 +260,7 @@ def test_wrong_batches_are_refused(name, case):
         CALLS[name](given["model"], given["X"], given["y"])
 
 
-@pytest.mark.parametrize("attack", [fgsm, pgd, autoattack])
+@pytest.mark.parametrize("attack", [fgsm, pgd])
 @pytest.mark.parametrize("epsilon", [-1, "0.1", np.inf, np.nan, True])
 def test_wrong_radii_are_refused(attack, epsilon):
     with pytest.raises(ValueError, match="'epsilon' parameter must be a number >= 0"):
@@ -391,7 +281,8 @@ def test_wrong_constraints_are_refused(attack):
         (pgd, {"n_steps": 0}, "'n_steps' parameter must be an integer >= 1. Got 0"),
         (pgd, {"n_restarts": 1.5}, "'n_restarts' parameter must be an integer"),
         (pgd, {"n_restarts": 2, "random_start": False}, "1 without random_start"),
-        (robust_accuracy, {"attack": "PGD"}, "fgsm, pgd, autoattack. Got 'PGD'"),
+        (robust_accuracy, {"attack": "PGD"}, "callable or one of fgsm, pgd. Got 'PGD'"),
+        (robust_accuracy, {"attack": "autoattack"}, "one of fgsm, pgd. Got 'autoa"),
         (robust_accuracy, {"attack": None}, "must be a callable or one of"),
         (robust_accuracy, {"epsilons": [0.1, -0.1]}, "'epsilons'.*Got -0.1"),
     ],

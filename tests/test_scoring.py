@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from itertools import pairwise
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -241,7 +242,9 @@ def test_a_class_missing_in_the_fold_is_judged_by_stored_rows(clf, blobs):
     target = clf.explain(X[only]).target
     assert "c" in target
     got = get_scorer("neg_implausibility")(clf, X[only], y[only])
-    full = scoring.Fold(clf, X[only], y[only], counterfactual_scorer(("validity",)))
+    full = scoring.Evaluation(
+        clf, X[only], y[only], counterfactual_scorer(("validity",))
+    )
     np.testing.assert_allclose(full.reference(2), X[y == "c"], atol=1e-6)
     assert np.isfinite(got)
 
@@ -474,3 +477,12 @@ def test_stability_is_scored_beside_threads_without_waiting_for_them(blobs):
     thread.start()
     thread.join(timeout=60)
     assert len(scores) == 1
+
+
+def test_every_score_is_listed_in_the_docstring_and_in_the_guide():
+    guide = (Path(__file__).parents[1] / "docs/guide/scorers.md").read_text()
+    documented = counterfactual_scorer.__doc__
+    assert "{scores}" not in documented
+    for name, score in scoring.SCORES.items():
+        assert f'`"{name}"`' in guide
+        assert f'- "{name}": {score.__doc__.splitlines()[0]}\n' in documented

@@ -1,7 +1,7 @@
 """Baselines that the paper's reviewers asked for, on the net of the paper.
 
 - PGD-AT: adversarial training [1]_, at the largest radius of the paper's attacks;
-- TRADES [2]_, as the Adversarial Robustness Toolbox has it: ``skct[attack]``;
+- TRADES [2]_, as the Adversarial Robustness Toolbox has it, which has to be there;
 - JEM: joint energy-based model [3]_;
 - ensemble: deep ensemble of plain nets [4]_.
 
@@ -26,13 +26,14 @@ from contextlib import redirect_stderr
 import numpy as np
 import reference
 import torch
+from attacks import numpy_seeded
 from reference import EPOCHS, LEARNING_RATE, ReferenceNet, draw_as_flux
 from skorch.callbacks import PassthroughScoring
 from torch import nn
 
 from skct import MLP
 from skct.attribution import reflect
-from skct.robustness import numpy_seeded, pgd
+from skct.robustness import pgd
 from skct.training.guarded import LossNotFinite
 
 MODELS = ("PGD-AT", "TRADES", "JEM", "ensemble")
@@ -292,7 +293,7 @@ class JEMNet(ReferenceNet):
         return reflect(x, self.constraints_.lower, self.constraints_.upper)
 
     @staticmethod
-    def check_finite(loss):
+    def _check_finite(loss):
         """Stop before a loss that has diverged reaches the weights."""
         if not math.fabs(loss.item()) < LARGEST_LOSS:
             raise LossNotFinite

@@ -6,12 +6,13 @@ Every `draw_...` yields (title, matplotlib Figure, caption).
 from pathlib import Path
 
 import pandas as pd
+from figures_ablation import METHODS, AblationDisplay
 from figures_models import draw_attribution, draw_images, draw_linear, draw_surfaces
 from models import PAPER
 from published import ROBUST as ATTACKED
 from results import robust_scores
 
-from skct.plotting import AblationDisplay, HistoryDisplay, RobustAccuracyDisplay
+from skct.plotting import HistoryDisplay, RobustAccuracyDisplay
 
 SCORES = {"free ip": "IP", "free mmd_5.0": "IP-star"}
 ROBUST = "Accuracy on attacked test rows, mean over the seeds that are finished."
@@ -74,7 +75,7 @@ def draw_robustness(results, version):
         scores = scores[hurt] if hurt.any() else scores
         order = pd.Categorical(scores["data"], results.data)
         scores = scores.iloc[order.codes.argsort(kind="stable")]
-        figure = RobustAccuracyDisplay(scores).plot().figure_
+        figure = RobustAccuracyDisplay(scores, colours=METHODS).plot().figure_
         yield f"Fig. 5, {version}", figure, ROBUST
 
 

@@ -1,9 +1,8 @@
-"""Data sets: `make_*` draws synthetic ones, `fetch_*` reads real ones.
+"""Loaders: `make_*` draws synthetic tables, `fetch_*` reads real ones."""
 
-The package ships no data. `fetch_*` reads the folder `data_home`, or else the one that
-the environment variable ``SKCT_DATA`` names; what is not there is downloaded where
-OpenML or scikit-learn have the same table, and the error says where to get it if not.
-"""
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,23 +11,10 @@ from sklearn.utils import Bunch
 
 from ..utils.random import draw_seed
 from ..utils.validation import check_count
-from .sources import NOT_FEATURES, SOURCES, load, variant
+from .sources import NOT_FEATURES, SOURCES, DataHome, Source, load, variant
 
-__all__ = [
-    "fetch_adult",
-    "fetch_california_housing",
-    "fetch_compas",
-    "fetch_credit_default",
-    "fetch_german_credit",
-    "fetch_gmsc",
-    "fetch_heloc",
-    "fetch_mnist",
-    "make_circles",
-    "make_linearly_separable",
-    "make_moons",
-    "make_overlapping",
-]
-
+Loader = TypeVar("Loader", bound=Callable)
+RandomState: TypeAlias = int | np.random.RandomState | None
 
 CENTRES = np.array([[-2.0, -2.0], [2.0, 2.0]])
 MOON_SHIFT = 0.2  # the second moon: 0.5 above the first in scikit-learn, 0.3 in MLJ
@@ -64,7 +50,7 @@ FETCH = """return_X_y : bool, default=False
     -------
     data : :class:`~sklearn.utils.Bunch` or tuple
         `data`, `target`, `frame` (None for arrays), `feature_names`, `target_names` (of
-        the sorted labels), `favourable` (the label that people hope for), `mutability`
+        the sorted labels), `favourable` (the desirable label), `mutability`
         (a suggestion; by position for arrays), `DESCR` (source, licence, meaning,
         protected attributes). Columns without numbers have the dtype `category`.
 
@@ -81,10 +67,12 @@ FETCH = """return_X_y : bool, default=False
     >>> X, y = {name}(return_X_y=True)  # doctest: +SKIP"""
 
 
-def document(function):
+def document(function: Loader) -> Loader:
     """Fill in the parts that docstrings share."""
-    as_frame = function.__kwdefaults__.get("as_frame")
-    shared = FETCH.format(name=function.__name__, as_frame=as_frame)
+    as_frame = signature(function).parameters.get("as_frame")
+    shared = FETCH.format(
+        name=function.__name__, as_frame=as_frame and as_frame.default
+    )
     text = function.__doc__ or ""  # None under python -OO
     text = text.replace("{make}", MAKE).replace("{fetch}", shared)
     function.__doc__ = text
@@ -92,7 +80,9 @@ def document(function):
 
 
 @document
-def make_linearly_separable(n_samples=3000, *, random_state=None):
+def make_linearly_separable(
+    n_samples: int = 3000, *, random_state: RandomState = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Two Gaussian blobs that a line separates.
 
     {make}
@@ -113,7 +103,9 @@ def make_linearly_separable(n_samples=3000, *, random_state=None):
 
 
 @document
-def make_overlapping(n_samples=3000, *, random_state=None):
+def make_overlapping(
+    n_samples: int = 3000, *, random_state: RandomState = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Two Gaussian blobs that overlap: no classifier has an accuracy above 0.921.
 
     {make}
@@ -135,7 +127,9 @@ def make_overlapping(n_samples=3000, *, random_state=None):
 
 
 @document
-def make_circles(n_samples=3000, *, random_state=None):
+def make_circles(
+    n_samples: int = 3000, *, random_state: RandomState = None
+) -> tuple[np.ndarray, np.ndarray]:
     """A ring (0) around a blob (1).
 
     {make}
@@ -160,7 +154,9 @@ def make_circles(n_samples=3000, *, random_state=None):
 
 
 @document
-def make_moons(n_samples=3000, *, random_state=None):
+def make_moons(
+    n_samples: int = 3000, *, random_state: RandomState = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Two interleaving half moons.
 
     {make}
@@ -184,7 +180,9 @@ def make_moons(n_samples=3000, *, random_state=None):
     return X, y
 
 
-def blobs(n_samples, spread, random_state):
+def blobs(
+    n_samples: int, spread: float, random_state: RandomState
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one blob per centre."""
     check_count("n_samples", n_samples, low=2)
     return sklearn_datasets.make_blobs(
@@ -196,7 +194,13 @@ def blobs(n_samples, spread, random_state):
 
 
 @document
-def fetch_adult(*, subset="all", return_X_y=False, as_frame=True, data_home=None):
+def fetch_adult(
+    *,
+    subset: str = "all",
+    return_X_y: bool = False,
+    as_frame: bool = True,
+    data_home: DataHome = None,
+) -> Bunch | tuple:
     """Adult: whether a person earned more than 50,000 dollars in 1994.
 
     48,842 rows, 6 numeric and 8 categorical features; `'>50K'` (24 %) or `'<=50K'`.
@@ -213,8 +217,12 @@ def fetch_adult(*, subset="all", return_X_y=False, as_frame=True, data_home=None
 
 @document
 def fetch_california_housing(
-    *, balanced=False, return_X_y=False, as_frame=True, data_home=None
-):
+    *,
+    balanced: bool = False,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+    data_home: DataHome = None,
+) -> Bunch | tuple:
     """California housing: whether houses are worth the median (1) or less (0).
 
     20,640 block groups, 8 numeric features.
@@ -235,8 +243,12 @@ def fetch_california_housing(
 
 @document
 def fetch_credit_default(
-    *, balanced=False, return_X_y=False, as_frame=True, data_home=None
-):
+    *,
+    balanced: bool = False,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+    data_home: DataHome = None,
+) -> Bunch | tuple:
     """Credit card clients in Taiwan: whether they default (1) next month.
 
     30,000 rows, 20 numeric and 3 categorical features; 22 % default.
@@ -251,7 +263,13 @@ def fetch_credit_default(
 
 
 @document
-def fetch_gmsc(*, balanced=False, return_X_y=False, as_frame=True, data_home=None):
+def fetch_gmsc(
+    *,
+    balanced: bool = False,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+    data_home: DataHome = None,
+) -> Bunch | tuple:
     """Give Me Some Credit: serious delinquency (1) within two years.
 
     150,000 rows, 10 numeric features, two with missing values; 6.7 % are delinquent.
@@ -267,7 +285,13 @@ def fetch_gmsc(*, balanced=False, return_X_y=False, as_frame=True, data_home=Non
 
 
 @document
-def fetch_mnist(*, subset="all", return_X_y=False, as_frame=False, data_home=None):
+def fetch_mnist(
+    *,
+    subset: str = "all",
+    return_X_y: bool = False,
+    as_frame: bool = False,
+    data_home: DataHome = None,
+) -> Bunch | tuple:
     """MNIST: 70,000 handwritten digits, 0 to 9.
 
     One row of 784 unsigned bytes per image; ``X.reshape(-1, 28, 28)`` are the images.
@@ -282,7 +306,9 @@ def fetch_mnist(*, subset="all", return_X_y=False, as_frame=False, data_home=Non
 
 
 @document
-def fetch_german_credit(*, return_X_y=False, as_frame=True, data_home=None):
+def fetch_german_credit(
+    *, return_X_y: bool = False, as_frame: bool = True, data_home: DataHome = None
+) -> Bunch | tuple:
     """German credit: `'good'` (70 %) or `'bad'` risks.
 
     1,000 rows, 7 numeric and 13 categorical features, codes spelled out.
@@ -295,7 +321,9 @@ def fetch_german_credit(*, return_X_y=False, as_frame=True, data_home=None):
 
 
 @document
-def fetch_heloc(*, return_X_y=False, as_frame=True, data_home=None):
+def fetch_heloc(
+    *, return_X_y: bool = False, as_frame: bool = True, data_home: DataHome = None
+) -> Bunch | tuple:
     """Home equity lines of credit (FICO): `'Good'` or `'Bad'` (52 %) risks.
 
     10,459 rows, 23 numeric features; their special codes -9, -8 and -7 are kept.
@@ -308,7 +336,9 @@ def fetch_heloc(*, return_X_y=False, as_frame=True, data_home=None):
 
 
 @document
-def fetch_compas(*, return_X_y=False, as_frame=True, data_home=None):
+def fetch_compas(
+    *, return_X_y: bool = False, as_frame: bool = True, data_home: DataHome = None
+) -> Bunch | tuple:
     """COMPAS: recidivism (1) within two years, Broward County, Florida.
 
     7,214 rows, 5 numeric and 3 categorical features; 45 % recidivism. What leaks the
@@ -321,7 +351,13 @@ def fetch_compas(*, return_X_y=False, as_frame=True, data_home=None):
     return fetch(SOURCES["compas"], data_home, return_X_y, as_frame)
 
 
-def fetch(source, data_home, return_X_y, as_frame, subset="all"):
+def fetch(
+    source: Source,
+    data_home: DataHome,
+    return_X_y: bool,
+    as_frame: bool,
+    subset: str = "all",
+) -> Bunch | tuple:
     """Load, select, return."""
     if subset not in SUBSETS:
         raise ValueError(f"'subset' must be one of {SUBSETS}. Got {subset!r} instead.")
@@ -329,7 +365,7 @@ def fetch(source, data_home, return_X_y, as_frame, subset="all"):
     return bunch(table, source, return_X_y, as_frame)
 
 
-def select(table, subset, source):
+def select(table: pd.DataFrame, subset: str, source: Source) -> pd.DataFrame:
     """Rows of a subset."""
     if subset == "all":
         return table
@@ -341,24 +377,26 @@ def select(table, subset, source):
     return table[table["split"] == subset].reset_index(drop=True)
 
 
-def bunch(table, source, return_X_y, as_frame):
+def bunch(
+    table: pd.DataFrame, source: Source, return_X_y: bool, as_frame: bool
+) -> Bunch | tuple:
     """Return a table the way scikit-learn does."""
     needed = {source.target, *source.features, *source.mutability, *source.words}
     if missing := sorted(needed - set(table)):
         raise ValueError(f"The table of {source.file!r} lacks the columns {missing}.")
     dropped = table.columns.intersection([source.target, *NOT_FEATURES])
     data = table[list(source.features or table.columns.drop(dropped))]
-    data = data.assign(**categories(data, source))
+    data = data.assign(**as_categories(data, source))
     target = spell_out(table[source.target], source)
     frame, mutability = None, source.mutability
     if as_frame:
         frame = pd.concat([data, target], axis=1)
     else:
-        # Arrays know no order of categories: one-way words would be refused.
+        # Arrays carry no order of categories, so a direction would be refused.
         mutability = {
-            data.columns.get_loc(c): way
-            for c, way in mutability.items()
-            if way == "none" or data[c].dtype != "category"
+            data.columns.get_loc(c): direction
+            for c, direction in mutability.items()
+            if direction == "none" or data[c].dtype != "category"
         }
     X, y = (data, target) if as_frame else (data.to_numpy(), target.to_numpy())
     if return_X_y:
@@ -375,7 +413,7 @@ def bunch(table, source, return_X_y, as_frame):
     )
 
 
-def spell_out(values, source):
+def spell_out(values: pd.Series, source: Source) -> pd.Series:
     """Words instead of codes; numbers without a code stay as they are."""
     words = source.words.get(values.name, {})
     if not words and pd.api.types.is_numeric_dtype(values.dtype):
@@ -386,7 +424,7 @@ def spell_out(values, source):
     return pd.Series(known.tolist(), index=known.index, name=known.name)
 
 
-def categories(data, source):
+def as_categories(data: pd.DataFrame, source: Source) -> dict[str, pd.Series]:
     """Columns of words, or of codes for words, as categories."""
     columns = (spell_out(data[name], source) for name in data)
     return {
@@ -396,17 +434,17 @@ def categories(data, source):
     }
 
 
-def as_category(column, order):
+def as_category(column: pd.Series, order: Sequence[str] | None) -> pd.Series:
     """Categorical column, ordered where an order is known."""
-    strange = sorted(set(column.dropna()) - set(order)) if order else []
-    if strange:
-        raise ValueError(f"Column {column.name!r} holds {strange}, beside {order}.")
+    unknown = sorted(set(column.dropna()) - set(order)) if order else []
+    if unknown:
+        raise ValueError(f"Column {column.name!r} holds {unknown}, beside {order}.")
     return column.astype(pd.CategoricalDtype(order, ordered=order is not None))
 
 
-def describe(source):
+def describe(source: Source) -> str:
     """Text for `DESCR`."""
-    mutability = ", ".join(f"{c}: {way}" for c, way in source.mutability.items())
+    mutability = ", ".join(f"{c}: {d}" for c, d in source.mutability.items())
     return (
         f"{source.file}\n\nSource: {source.origin}\nLicence: {source.licence}\n"
         f"Target: {source.target}, meaning {' / '.join(source.target_names)}; "

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from ..utils.validation import wrong
 
 __all__ = ["NOT_FEATURES", "SOURCES", "Source", "load", "variant"]
 
-
+DataHome: TypeAlias = str | os.PathLike | None
 NOT_FEATURES = ("id", "ID", "split")
 PIXELS = [f"pixel_{row}_{column}" for row in range(28) for column in range(28)]
 
@@ -39,13 +39,15 @@ class Source(NamedTuple):
     download: Callable | None = None  # data_home -> table
 
     @property
-    def mutability(self):
+    def mutability(self) -> dict[str, str]:
         """Suggested mutability."""
         fixed = dict.fromkeys((*self.protected, *self.fixed), "none")
         return fixed | dict.fromkeys(self.increase, "increase")
 
 
-def openml(data_id, names, dtype=None):
+def openml(
+    data_id: int, names: Mapping[str, str], dtype: str | None = None
+) -> Callable[[DataHome], pd.DataFrame]:
     """Make a download of the OpenML table `data_id`; `names` maps its columns."""
 
     def download(data_home):
@@ -57,21 +59,21 @@ def openml(data_id, names, dtype=None):
     return download
 
 
-def download_california(data_home):
+def download_california(data_home: DataHome) -> pd.DataFrame:
     """Download California housing."""
     return sklearn_datasets.fetch_california_housing(
         data_home=data_home, as_frame=True
     ).frame
 
 
-def download_mnist(data_home):
-    """Download MNIST; at OpenML, too, the 60,000 training images come first."""
+def download_mnist(data_home: DataHome) -> pd.DataFrame:
+    """Download MNIST; OpenML also has the 60,000 training images first."""
     table = openml(554, {}, dtype="uint8")(data_home)
     labels = table.pop("class")
     return as_digits(table.to_numpy(), labels.to_numpy(), 60_000)
 
 
-def as_digits(images, labels, n_train):
+def as_digits(images: np.ndarray, labels: np.ndarray, n_train: int) -> pd.DataFrame:
     """Table of images, one column per pixel."""
     table = pd.DataFrame(images.reshape(len(images), -1), columns=PIXELS)
     split = np.where(np.arange(len(images)) < n_train, "train", "test")
@@ -122,9 +124,10 @@ foreign_worker; ; A201; yes, no
 """
 
 
-def read_german(text):
+def read_german(text: str) -> tuple[dict[str, dict], dict[str, str]]:
     """Words per column, and names of columns at OpenML."""
-    words, names = {"class": {1: "good", 2: "bad"}}, {}
+    words: dict[str, dict] = {"class": {1: "good", 2: "bad"}}
+    names: dict[str, str] = {}
     for line in text.strip().splitlines():
         column, name, code, values = (part.strip() for part in line.split(";"))
         if name:
@@ -254,7 +257,7 @@ SOURCES = {
 }
 
 
-def variant(name, balanced):
+def variant(name: str, balanced: bool) -> Source:
     """Source of the full or the balanced table."""
     source = SOURCES[name]
     if not balanced:
@@ -271,7 +274,7 @@ def variant(name, balanced):
     )
 
 
-def load(source, data_home):
+def load(source: Source, data_home: DataHome) -> pd.DataFrame:
     """Read the table of a source from its file, or download it."""
     if not isinstance(data_home, (str, os.PathLike, type(None))):
         raise wrong("data_home", "a path to a folder, or None", data_home)
@@ -287,7 +290,7 @@ def load(source, data_home):
         raise not_found(source, path, error) from error
 
 
-def read(path):
+def read(path: Path) -> pd.DataFrame:
     """Read a table, or the arrays of MNIST as one."""
     if path.suffix == ".npz":
         with np.load(path) as data:
@@ -301,7 +304,9 @@ def read(path):
         raise ImportError(message) from error
 
 
-def not_found(source, path, reason=None):
+def not_found(
+    source: Source, path: Path | None, reason: OSError | None = None
+) -> FileNotFoundError:
     """Error for a table that is nowhere: what, where, and the remedy."""
     where = f"there is no {path}" if path else "SKCT_DATA is not set"
     failed = f", and the download failed ({reason})" if reason else ""

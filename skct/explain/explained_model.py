@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -44,6 +45,7 @@ class Explainable:
     reference_: tuple[np.ndarray, np.ndarray] | None
     generator_: BaseGenerator
     seed_: int
+    history_: pd.DataFrame
 
 
 class ExplainedModel(NamedTuple):

@@ -1,14 +1,16 @@
 """Checks of what the metrics take."""
 
 from math import inf, prod
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..utils.validation import as_floats, is_integer, is_number, wrong
 
 
-def as_rows(name, values):
+def as_rows(name: str, values: ArrayLike) -> np.ndarray:
     """Float64 rows, flat where they are images, and finite."""
     values = as_floats(name, values)
     if not values.ndim:
@@ -18,7 +20,9 @@ def as_rows(name, values):
     return values
 
 
-def as_pair(counterfactual, reference):
+def as_pair(
+    counterfactual: ArrayLike, reference: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """Two samples with the same features, the second one not empty."""
     counterfactual = as_rows("counterfactual", counterfactual)
     reference = as_rows("reference", reference)
@@ -28,7 +32,9 @@ def as_pair(counterfactual, reference):
     return counterfactual, reference
 
 
-def as_matched(factual, counterfactual):
+def as_matched(
+    factual: ArrayLike, counterfactual: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """Two tables of the same shape."""
     factual = as_rows("factual", factual)
     counterfactual = as_rows("counterfactual", counterfactual)
@@ -41,7 +47,7 @@ def as_matched(factual, counterfactual):
     return factual, counterfactual
 
 
-def as_weights(weights, n_features):
+def as_weights(weights: ArrayLike | None, n_features: int) -> np.ndarray:
     """One non-negative weight per feature; 1 each by default."""
     if weights is None:
         return np.ones(n_features)
@@ -55,17 +61,17 @@ def as_weights(weights, n_features):
     return weights
 
 
-def as_flags(name, values):
+def as_flags(name: str, values: np.ndarray) -> np.ndarray:
     """Array of bool from True and False, or 1 and 0."""
     if pd.isna(values).any() or not np.isin(values, [0, 1]).all():
-        odd = [v for v in values.tolist() if pd.isna(v) or v not in (0, 1)][0]
+        others = [v for v in values.tolist() if pd.isna(v) or v not in (0, 1)]
         raise ValueError(
-            f"The {name!r} parameter must hold only True and False. Got {odd!r}."
+            f"The {name!r} parameter must hold only True and False. Got {others[0]!r}."
         )
     return values.astype(bool)
 
 
-def check_same_features(first, second):
+def check_same_features(first: np.ndarray, second: np.ndarray) -> None:
     """Check the numbers of columns of two tables; an empty list has no columns."""
     if len(first) and len(second) and first.shape[1] != second.shape[1]:
         raise ValueError(
@@ -74,7 +80,7 @@ def check_same_features(first, second):
         )
 
 
-def check_finite(name, values):
+def check_finite(name: str, values: np.ndarray) -> None:
     """Check that no number is NaN or infinite."""
     finite = np.isfinite(values)
     if not finite.all():
@@ -84,7 +90,7 @@ def check_finite(name, values):
         )
 
 
-def check_norm(norm, allowed=(1, 2)):
+def check_norm(norm: int, allowed: tuple[int, ...] = (1, 2)) -> None:
     """Check the order of a norm."""
     if not is_number(norm) or norm not in allowed:
         raise ValueError(
@@ -92,7 +98,7 @@ def check_norm(norm, allowed=(1, 2)):
         )
 
 
-def check_neighbours(n_neighbours, n_reference):
+def check_neighbours(n_neighbours: int, n_reference: int) -> None:
     """Check how many nearest rows are asked for."""
     if not is_integer(n_neighbours) or not 1 <= n_neighbours <= n_reference:
         raise ValueError(
@@ -101,7 +107,7 @@ def check_neighbours(n_neighbours, n_reference):
         )
 
 
-def check_length_scale(length_scale):
+def check_length_scale(length_scale: Any) -> None:
     """Check the length-scale of a kernel."""
     if not is_number(length_scale) or not 0 < length_scale < inf:
         raise ValueError(

@@ -1,21 +1,31 @@
 """How much counterfactuals look like observed rows: IP and MMD."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist, pdist
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 
+from .blocks import by_blocks
 from .checks import as_pair, check_length_scale, check_neighbours, check_norm
 
 __all__ = ["implausibility", "median_length_scale", "mmd"]
 
 
-CHUNK = 2**22  # entries of a block of distances: 32 MB
 TILE = 512  # rows on each side of a block of kernel values: stays in the cache
 MEDIAN_ROWS = 2000  # rows whose pairs decide the median distance
 
 
-def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
+def implausibility(
+    counterfactual: ArrayLike,
+    reference: ArrayLike,
+    *,
+    norm: int = 1,
+    n_neighbours: int | None = None,
+) -> np.ndarray:
     """Mean distance of each counterfactual from observed rows of its target class.
 
     Smaller is better. The unit is that of the columns, so scale first.
@@ -23,7 +33,7 @@ def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
     Parameters
     ----------
     counterfactual : array-like of shape (n, n_features)
-        Points to judge, in the units of `reference`.
+        Points to evaluate, in the units of `reference`.
     reference : array-like of shape (n_reference, n_features)
         Observed rows of the target class.
     norm : {1, 2}, default=1
@@ -74,13 +84,15 @@ def implausibility(counterfactual, reference, *, norm=1, n_neighbours=None):
         return by_blocks(
             lambda rows: cdist(rows, reference).mean(1), counterfactual, len(reference)
         )
-    return sum(
-        mean_absolute_difference(x, r)
-        for x, r in zip(counterfactual.T, reference.T, strict=True)
-    )
+    total = np.zeros(len(counterfactual))
+    for x, r in zip(counterfactual.T, reference.T, strict=True):
+        total += mean_absolute_difference(x, r)
+    return total
 
 
-def nearest_distance(counterfactual, reference, norm, n_neighbours):
+def nearest_distance(
+    counterfactual: np.ndarray, reference: np.ndarray, norm: int, n_neighbours: int
+) -> np.ndarray:
     """Mean distance from the nearest rows of the reference.
 
     Distances are taken anew from the rows that were found: those of the search come out
@@ -89,23 +101,21 @@ def nearest_distance(counterfactual, reference, norm, n_neighbours):
     metric = {1: "manhattan", 2: "euclidean"}[norm]
     nearest = NearestNeighbors(n_neighbors=n_neighbours, metric=metric).fit(reference)
 
-    def judge(rows):
+    def block_mean(rows):
         found = reference[nearest.kneighbors(rows, return_distance=False)]
         return np.linalg.norm(rows[:, None] - found, ord=norm, axis=2).mean(1)
 
-    return by_blocks(judge, counterfactual, n_neighbours * reference.shape[1])
+    return by_blocks(block_mean, counterfactual, n_neighbours * reference.shape[1])
 
 
-def by_blocks(judge, rows, width):
-    """One value per row from `judge`, which needs `width` entries for each row."""
-    size = max(1, CHUNK // width)
-    starts = range(0, len(rows), size)
-    return np.concatenate([judge(rows[i : i + size]) for i in starts] or [np.zeros(0)])
+def mean_absolute_difference(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Mean of ``|x_i - r|`` over all r, for one column, by sorting.
 
-
-def mean_absolute_difference(x, reference):
-    """Mean of ``|x_i - r|`` over all r, for one column, by sorting."""
+    With b of the n sorted values below x, and S(b) their sum, the total is
+    ``b x - S(b)`` from below and ``S(n) - S(b) - (n - b) x`` from above.
+    """
     reference = np.sort(reference)
+    # Both sums are differences of large numbers unless the values are near zero.
     centre = reference[len(reference) // 2]
     x, reference = x - centre, reference - centre
     below = np.searchsorted(reference, x)
@@ -114,7 +124,9 @@ def mean_absolute_difference(x, reference):
     return (x * (2 * below - n) + sums[-1] - 2 * sums[below]) / n
 
 
-def mmd(counterfactual, reference, *, length_scale=5.0):
+def mmd(
+    counterfactual: ArrayLike, reference: ArrayLike, *, length_scale: float | str = 5.0
+) -> float:
     """Unbiased squared maximum mean discrepancy between two samples.
 
     Near zero (and possibly below) where both come from one distribution; larger means
@@ -143,7 +155,7 @@ def mmd(counterfactual, reference, *, length_scale=5.0):
     -----
     IP* of Eq. 7-8 of [1]_. The paper writes a length-scale of 0.5; its code ran, and
     its numbers come from, 5.0. Distances come from matrix products of centred rows:
-    with columns of a spread of a million length-scales (raw incomes, say) nearby
+    with columns of a spread of a million length-scales (raw incomes) nearby
     rows lose digits, and nearly all pairs count as infinitely far anyway.
 
     References
@@ -178,7 +190,7 @@ def mmd(counterfactual, reference, *, length_scale=5.0):
     return within / (m * (m - 1)) + among / (n * (n - 1)) - 2.0 * between / (m * n)
 
 
-def kernel_within(tiles):
+def kernel_within(tiles: Sequence[Tensor]) -> float:
     """Sum of the kernel over all ordered pairs of two different rows of a sample."""
     total = 0.0
     for i, tile in enumerate(tiles):
@@ -187,13 +199,18 @@ def kernel_within(tiles):
     return 2.0 * total
 
 
-def gaussian_kernel(a, b):
-    """``exp(-|x - y|^2 / 2)`` of all pairs; torch's exp is several times numpy's."""
+def gaussian_kernel(a: Tensor, b: Tensor) -> Tensor:
+    """``exp(-|x - y|^2 / 2)`` of all pairs of rows.
+
+    Measured on 20,000 rows each, scikit-learn's `rbf_kernel` on the same tiles took 1.5
+    times as long at 100 columns, and 0.8 times at 10.
+    """
+    # -|x - y|^2 / 2 = -(|x|^2 + |y|^2) / 2 + x y, and rounding may exceed zero.
     squares = a.square().sum(1, keepdim=True) + b.square().sum(1)
     return torch.addmm(squares, a, b.T, beta=-0.5).clamp_(max=0.0).exp_()
 
 
-def median_length_scale(counterfactual, reference):
+def median_length_scale(counterfactual: ArrayLike, reference: ArrayLike) -> float:
     """Median Euclidean distance between two rows of the pooled sample.
 
     A length-scale for `mmd` that adapts to the number of features and their units [1]_.

@@ -1,15 +1,16 @@
-"""What counterfactuals ask of people: cost, sparsity, diversity, burden."""
+"""What counterfactuals ask for: cost, sparsity, diversity, and burden by group."""
 
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import median_abs_deviation
 
 from ..utils.validation import as_array, as_floats
+from .blocks import by_blocks
 from .checks import as_flags, as_matched, as_rows, as_weights, check_finite, check_norm
-from .plausibility import by_blocks
 
 __all__ = [
     "Burden",
@@ -22,7 +23,13 @@ __all__ = [
 ]
 
 
-def cost(factual, counterfactual, *, norm=1, weights=None):
+def cost(
+    factual: ArrayLike,
+    counterfactual: ArrayLike,
+    *,
+    norm: int = 1,
+    weights: ArrayLike | None = None,
+) -> np.ndarray:
     """Distance of each counterfactual from its factual.
 
     Smaller is better.
@@ -34,7 +41,7 @@ def cost(factual, counterfactual, *, norm=1, weights=None):
         Number of changed features, L1 or L2 distance.
     weights : array-like of shape (n_features,), optional
         Cost of one unit of each feature, or of touching it with ``norm=0``; those of
-        `mad_weights`, say. None: 1 each.
+        `mad_weights`, for example. None: 1 each.
 
     Returns
     -------
@@ -63,7 +70,7 @@ def cost(factual, counterfactual, *, norm=1, weights=None):
     return change.sum(1)
 
 
-def mad_weights(X):
+def mad_weights(X: ArrayLike) -> np.ndarray:
     """Weights of features: 1 / median absolute deviation from the median.
 
     With them the L1 cost does not depend on units, and a change counts for more in a
@@ -103,7 +110,9 @@ def mad_weights(X):
     return 1.0 / np.where(deviation > 0, deviation, 1.0)
 
 
-def diversity(alternatives, *, weights=None):
+def diversity(
+    alternatives: ArrayLike, *, weights: ArrayLike | None = None
+) -> np.ndarray:
     """Mean L1 distance between the alternatives of each row.
 
     Larger means that the alternatives offer more of a choice.
@@ -187,8 +196,8 @@ class Burden:
     validity_ratio: float
 
 
-def burden(cost, valid, group):
-    """Mean cost and validity of recourse in each group of people.
+def burden(cost: ArrayLike, valid: ArrayLike, group: ArrayLike) -> Burden:
+    """Mean cost and validity of recourse in each group.
 
     Parameters
     ----------
@@ -197,8 +206,8 @@ def burden(cost, valid, group):
     valid : array-like of bool, shape (n,)
         Whether each counterfactual reaches its target.
     group : array-like of shape (n,)
-        Group of each person. Those whose group is missing (None or NaN) form one of
-        their own, so that nobody drops out unseen.
+        Group of each row. Rows whose group is missing (None or NaN) form a group, so
+        that none is left out silently.
 
     Returns
     -------
@@ -212,13 +221,13 @@ def burden(cost, valid, group):
     ------
     ValueError
         If the lengths differ, `valid` holds anything but True and False, or the cost
-        of a valid row is negative or not finite (that of others is not looked at).
+        of a valid row is negative or not finite (invalid rows may have any cost).
 
     Notes
     -----
     Burden is the mean cost of recourse of a group [1]_. The mean is over valid rows
     only, so read it beside the validity: a group is not well off because its few
-    answers are cheap.
+    valid counterfactuals are cheap.
 
     References
     ----------
@@ -259,7 +268,7 @@ def burden(cost, valid, group):
     return Burden(table, *gap_and_ratio(table.cost), *gap_and_ratio(table.validity))
 
 
-def gap_and_ratio(values):
+def gap_and_ratio(values: pd.Series) -> tuple[float, float]:
     """Largest minus smallest, and smallest by largest, of what is not missing."""
     values = values.dropna()
     if values.empty or values.max() == 0:
@@ -268,7 +277,7 @@ def gap_and_ratio(values):
     return high - low, low / high
 
 
-def validity(predicted, target):
+def validity(predicted: ArrayLike, target: ArrayLike) -> float:
     """Share of counterfactuals that the model assigns to their target class.
 
     Parameters
@@ -301,7 +310,7 @@ def validity(predicted, target):
     return float(np.mean(predicted == target))
 
 
-def redundancy(factual, counterfactual):
+def redundancy(factual: ArrayLike, counterfactual: ArrayLike) -> np.ndarray:
     """Share of features that each counterfactual leaves as they are.
 
     Parameters

@@ -9,12 +9,11 @@ Models Plausible and Actionable Explanations", 2026.
 """
 
 from ..reports.heatmap import RecourseDisplay
-from .curves import AblationDisplay, HistoryDisplay, RobustAccuracyDisplay
+from .curves import HistoryDisplay, RobustAccuracyDisplay
 from .images import AttributionDisplay, ImageGridDisplay
 from .surface import DecisionSurfaceDisplay
 
 __all__ = [
-    "AblationDisplay",
     "AttributionDisplay",
     "DecisionSurfaceDisplay",
     "HistoryDisplay",

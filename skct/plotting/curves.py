@@ -1,25 +1,30 @@
-"""Displays of results: robust accuracy, ablation, and the history of a training."""
+"""`RobustAccuracyDisplay` and `HistoryDisplay`: curves over radii and epochs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..explain.explained_model import Explainable, unwrap
 from ..explain.explainer import as_explainer
 from ..robustness import robust_accuracy
-from ..utils.plotting import COLOURS, BaseDisplay, legend_beside, plot_colours
+from ..utils.plotting import (
+    COLOURS,
+    BaseDisplay,
+    draw_grid,
+    legend_beside,
+    plot_colours,
+)
 from ..utils.validation import label_codes, wrong
 
-__all__ = ["AblationDisplay", "HistoryDisplay", "RobustAccuracyDisplay"]
-
+__all__ = ["HistoryDisplay", "RobustAccuracyDisplay"]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINE_STYLES = ("-", "--", ":", "-.")
-# What a method is called decides its place and its colour, in every figure.
-METHODS = {"plain": "0.35", "BL": "0.35"}
-
-
-METHODS |= dict(zip(("AR", "CD", "CT"), COLOURS[:3], strict=True))
 LOSSES = ("train_loss", "valid_loss", "classification", "divergence", "adversarial")
 PANELS = {
     "Loss": (*LOSSES, "ridge", "slope"),
@@ -28,8 +33,6 @@ PANELS = {
     "Seconds": ("dur", "search_seconds", "update_seconds"),
 }
 LABELS = {"train_loss": "total (weighted)", "valid_loss": "validation", "dur": "epoch"}
-
-
 LABELS |= {"search_seconds": "search", "update_seconds": "update"}
 
 
@@ -43,6 +46,9 @@ class RobustAccuracyDisplay(BaseDisplay):
     ----------
     scores : DataFrame
         Tidy: columns model, epsilon, accuracy and, optionally, attack and data.
+    colours : dict of str to matplotlib colour, optional
+        Models that are to look alike in several figures; they come first, in the order
+        of the dict. Others follow as they come, in the colours that are left.
 
     Attributes
     ----------
@@ -57,13 +63,21 @@ class RobustAccuracyDisplay(BaseDisplay):
     ['plain', 'CT']
     """
 
-    def __init__(self, scores):
+    def __init__(self, scores: pd.DataFrame, *, colours: dict | None = None):
         require_columns(scores, ("model", "epsilon", "accuracy"), "scores")
         missing = [name for name in ("attack", "data") if name not in scores.columns]
         self.scores = scores.assign(**dict.fromkeys(missing, ""))
+        self.colours = colours or {}
 
     @classmethod
-    def from_dict(cls, scores, *, epsilons, attack="", ax=None):
+    def from_dict(
+        cls,
+        scores: dict,
+        *,
+        epsilons: Sequence[float] | np.ndarray,
+        attack: str = "",
+        ax: Any = None,
+    ) -> Self:
         """Draw the accuracies of several models.
 
         Parameters
@@ -79,8 +93,16 @@ class RobustAccuracyDisplay(BaseDisplay):
 
     @classmethod
     def from_estimators(
-        cls, estimators, X, y, *, epsilons, attack="pgd", ax=None, **options
-    ):
+        cls,
+        estimators: dict,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        epsilons: Sequence[float] | np.ndarray,
+        attack: str | Callable | Sequence = "pgd",
+        ax: Any = None,
+        **options: Any,
+    ) -> Self:
         """Attack fitted models and draw what remains of their accuracy.
 
         Parameters
@@ -106,21 +128,21 @@ class RobustAccuracyDisplay(BaseDisplay):
             options |= {"epsilons": epsilons, "attack": kind}
             scores = {}
             for name, estimator in estimators.items():
-                view, table = as_explainer(estimator).inspect(X)
-                data = view.space.encode(table), label_codes(y, view.classes)
-                scores[name] = robust_accuracy(view.module, *data, **options)
+                model, table = as_explainer(estimator).inspect(X)
+                data = model.space.encode(table), label_codes(y, model.classes)
+                scores[name] = robust_accuracy(model.module, *data, **options)
             heading = getattr(kind, "__name__", kind)
             tables.append(score_table(scores, epsilons, heading))
         return cls(pd.concat(tables, ignore_index=True)).plot(ax=ax)
 
     def _facets(self):
-        return [order_of(self.scores[name]) for name in ("attack", "data")]
+        return [list(self.scores[name].unique()) for name in ("attack", "data")]
 
     def _layout(self):
         nrows, ncols = map(len, self._facets())
         size = 1.5 + 2.9 * ncols, 0.9 + 2.4 * nrows
-        share = {"sharex": "col", "sharey": True}
-        return {"nrows": nrows, "ncols": ncols, "figsize": size, **share}
+        linked = {"sharex": "col", "sharey": True}
+        return {"nrows": nrows, "ncols": ncols, "figsize": size, **linked}
 
     def _draw(self, axes):
         attacks, data = self._facets()
@@ -135,19 +157,20 @@ class RobustAccuracyDisplay(BaseDisplay):
         legend_beside(axes[0, -1], "Model")
 
     def _draw_panel(self, ax, attack, data):
-        here = self.scores["attack"].eq(attack) & self.scores["data"].eq(data)
-        models = order_of(self.scores["model"])
-        for k, (name, colour) in enumerate(method_colours(models).items()):
-            mine = self.scores[here & self.scores["model"].eq(name)]
-            by_size = mine.groupby("epsilon")["accuracy"]
-            mean, spread = by_size.mean(), by_size.std(ddof=1).fillna(0)
+        shown = self.scores["attack"].eq(attack) & self.scores["data"].eq(data)
+        models = list(self.scores["model"].unique())
+        colours = colours_by_model(models, self.colours)
+        for k, (name, colour) in enumerate(colours.items()):
+            rows = self.scores[shown & self.scores["model"].eq(name)]
+            by_radius = rows.groupby("epsilon")["accuracy"]
+            mean, spread = by_radius.mean(), by_radius.std(ddof=1).fillna(0)
             (self.lines_[attack, data, name],) = ax.plot(
                 mean.index,
                 mean,
                 color=colour,
                 marker=MARKERS[k % len(MARKERS)],
                 linestyle=LINE_STYLES[k % len(LINE_STYLES)],
-                markersize=max(7.5 - k, 4),  # one behind another shows
+                markersize=max(7.5 - k, 4),  # coinciding lines remain visible
                 label=str(name),
             )
             if (spread > 0).any():
@@ -158,107 +181,6 @@ class RobustAccuracyDisplay(BaseDisplay):
         ax.set_title(heading, fontsize=10)
         ax.set_ylim(0, 1.02)
         draw_grid(ax)
-
-
-class AblationDisplay(BaseDisplay):
-    """What each part of the objective brings, Fig. 6 of the paper.
-
-    One group of bars per data set, one bar per objective.
-
-    Parameters
-    ----------
-    mean : DataFrame of shape (n_data, n_objectives)
-        Height of the bars.
-    std : DataFrame like `mean`
-        Length of the error bars; NaN: none.
-    label : str, default="Reduction vs plain net (%)"
-        What the bars measure.
-
-    Attributes
-    ----------
-    bars_ : dict of matplotlib BarContainer, by objective
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skct.plotting import AblationDisplay
-    >>> runs = pd.DataFrame(
-    ...     [("moons", "plain", 0, 2.0), ("moons", "CT", 0, 1.0),
-    ...      ("moons", "plain", 1, 2.0), ("moons", "CT", 1, 1.5)],
-    ...     columns=["data", "objective", "seed", "implausibility"],
-    ... )
-    >>> display = AblationDisplay.from_frame(
-    ...     runs, value="implausibility", baseline="plain"
-    ... )
-    >>> float(display.mean.loc["moons", "CT"])
-    37.5
-    """
-
-    def __init__(self, mean, std, *, label="Reduction vs plain net (%)"):
-        self.mean, self.std, self.label = mean, std, label
-
-    @classmethod
-    def from_frame(
-        cls, runs, *, value, baseline=None, label="Reduction vs plain net (%)", ax=None
-    ):
-        """Average over seeds and draw.
-
-        Parameters
-        ----------
-        runs : DataFrame
-            Tidy: columns data, objective, seed and `value`, one line each.
-        value : str
-            Column to show: reductions in %, or raw values where `baseline` is given.
-        baseline : str, optional
-            Objective that the others are compared with, seed by seed: the bars are
-            ``100 * (1 - value / value of the baseline)``.
-        label : str, default="Reduction vs plain net (%)"
-            What the bars measure.
-        ax : matplotlib Axes, optional
-        """
-        keys = ["data", "objective", "seed"]
-        require_columns(runs, (*keys, value), "runs")
-        if runs.duplicated(keys).any():
-            raise ValueError(f"runs has several lines of the same {keys}.")
-        table = runs.pivot(index=["data", "seed"], columns="objective", values=value)
-        if baseline is not None:
-            if baseline not in table or table[baseline].isna().any():
-                raise ValueError(
-                    f"The baseline {baseline!r} needs a run for every data set and "
-                    "seed."
-                )
-            others = table.drop(columns=baseline)
-            table = 100 * (1 - others.div(table[baseline], axis=0))
-        by_data = table[order_of(table.columns)].groupby(level="data", sort=False)
-        order = pd.unique(runs["data"])
-        mean, std = by_data.mean().loc[order], by_data.std(ddof=1).loc[order]
-        return cls(mean, std, label=label).plot(ax=ax)
-
-    def _layout(self):
-        n_data, n = self.mean.shape
-        return {"figsize": (2.2 + 0.22 * n_data * (n + 1), 3.4)}
-
-    def _draw(self, axes):
-        ax = self.ax_ = axes[0, 0]
-        n_data, n = self.mean.shape
-        width, self.bars_ = 0.8 / n, {}
-        for k, (name, colour) in enumerate(method_colours(self.mean.columns).items()):
-            self.bars_[name] = ax.bar(
-                np.arange(n_data) - 0.4 + (k + 0.5) * width,
-                self.mean[name],
-                width,
-                yerr=self.std[name].fillna(0),
-                color=colour,
-                label=str(name),
-                error_kw={"elinewidth": 1, "capsize": 2.5},
-            )
-        ax.set_xticks(range(n_data), [str(name) for name in self.mean.index])
-        ax.set_xlim(-0.6, n_data - 0.4)
-        ax.axhline(0, color="black", linewidth=0.8)
-        ax.set_ylabel(f"{self.label}\nmean \N{PLUS-MINUS SIGN} 1 SD over seeds")
-        draw_grid(ax, "y")
-        ax.spines[["top", "right"]].set_visible(False)
-        legend_beside(ax, "Objective")
 
 
 class HistoryDisplay(BaseDisplay):
@@ -285,12 +207,12 @@ class HistoryDisplay(BaseDisplay):
     ['train_loss']
     """
 
-    def __init__(self, history):
+    def __init__(self, history: pd.DataFrame):
         require_columns(history, ("epoch",), "history")
         self.history = history
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: BaseEstimator, *, ax: Any = None) -> Self:
         """Draw the history of a fitted classifier, or a Pipeline that ends in one.
 
         Parameters
@@ -353,27 +275,15 @@ class HistoryDisplay(BaseDisplay):
             legend_beside(ax, top=1.05)
 
 
-def draw_grid(ax, axis="both"):
-    """Pale grid behind what is drawn."""
-    ax.grid(axis=axis, color="0.9")
-    ax.set_axisbelow(True)
+def colours_by_model(models: Sequence, chosen: dict) -> dict:
+    """Model -> colour: chosen ones first, in their order, then what is left over."""
+    known = {name: chosen[name] for name in chosen if name in models}
+    others = [name for name in models if name not in known]
+    unused = [c for c in plot_colours(len(models)) if c not in known.values()]
+    return known | dict(zip(others, unused, strict=False))
 
 
-def order_of(values):
-    """Distinct values: the methods of the paper in their order, then as they come."""
-    seen = list(pd.unique(pd.Series(list(values))))
-    return [v for v in METHODS if v in seen] + [v for v in seen if v not in METHODS]
-
-
-def method_colours(names):
-    """Method -> colour; those of the paper have theirs."""
-    known = {name: METHODS[name] for name in names if name in METHODS}
-    others = [name for name in names if name not in known]
-    spare = [c for c in plot_colours(len(names)) if c not in known.values()]
-    return known | dict(zip(others, spare, strict=False))
-
-
-def require_columns(frame, names, owner):
+def require_columns(frame: pd.DataFrame, names: Sequence[str], owner: str) -> None:
     """Raise if a tidy frame lacks columns."""
     if not isinstance(frame, pd.DataFrame):
         raise wrong(owner, "a DataFrame", type(frame).__name__)
@@ -385,7 +295,9 @@ def require_columns(frame, names, owner):
         )
 
 
-def score_table(scores, epsilons, attack):
+def score_table(
+    scores: dict, epsilons: Sequence[float] | np.ndarray, attack: object
+) -> pd.DataFrame:
     """Tidy table of accuracies given by model."""
     if not hasattr(scores, "values"):
         raise wrong("scores", "a dict from model to accuracies", scores)

@@ -1,15 +1,24 @@
-"""`ImageGridDisplay` and `AttributionDisplay`: images, and what the model looks at."""
+"""`ImageGridDisplay` and `AttributionDisplay`: images and feature attributions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 
 from ..attribution import integrated_gradients
+from ..encoding.space import FeatureSpace
 from ..explain.explainer import as_explainer
 from ..explain.explanation import CounterfactualExplanation
 from ..utils.plotting import COLOURS, BaseDisplay, class_colours, legend_beside
 from ..utils.validation import as_floats, check_count, is_integer, label_codes, wrong
 
-__all__ = ["AttributionDisplay", "ImageGridDisplay"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
+__all__ = ["AttributionDisplay", "ImageGridDisplay"]
 
 UNITS = {
     "share": "Share of |attribution| (%)",
@@ -56,14 +65,14 @@ class ImageGridDisplay(BaseDisplay):
 
     def __init__(
         self,
-        factual,
-        counterfactual,
+        factual: ArrayLike,
+        counterfactual: ArrayLike | dict[str, ArrayLike],
         *,
-        image_shape=None,
-        predicted=None,
-        target=None,
-        row_labels=None,
-        difference=False,
+        image_shape: tuple[int, int] | None = None,
+        predicted: ArrayLike | None = None,
+        target: ArrayLike | dict[str, ArrayLike] | None = None,
+        row_labels: Sequence[str] | None = None,
+        difference: bool = False,
     ):
         if not isinstance(counterfactual, dict):
             counterfactual = {"counterfactual": counterfactual}
@@ -85,8 +94,14 @@ class ImageGridDisplay(BaseDisplay):
 
     @classmethod
     def from_explanation(
-        cls, explanation, *, image_shape=None, difference=False, max_rows=8, ax=None
-    ):
+        cls,
+        explanation: CounterfactualExplanation | dict[str, CounterfactualExplanation],
+        *,
+        image_shape: tuple[int, int] | None = None,
+        difference: bool = False,
+        max_rows: int = 8,
+        ax: Any = None,
+    ) -> Self:
         """Draw the images of one or several explanations of the same factuals.
 
         Parameters
@@ -102,10 +117,10 @@ class ImageGridDisplay(BaseDisplay):
         if not isinstance(explanation, dict):
             explanation = {"counterfactual": explanation}
         check_count("max_rows", max_rows)
-        for answer in explanation.values() or [None]:
-            if not isinstance(answer, CounterfactualExplanation):
+        for given in explanation.values() or [None]:
+            if not isinstance(given, CounterfactualExplanation):
                 allowed = "a CounterfactualExplanation, or a dict of them"
-                raise wrong("explanation", allowed, type(answer).__name__)
+                raise wrong("explanation", allowed, type(given).__name__)
         shown = {name: e[:max_rows] for name, e in explanation.items()}
         first = next(iter(shown.values()))
         for name, other in shown.items():
@@ -119,7 +134,7 @@ class ImageGridDisplay(BaseDisplay):
             {name: e.counterfactual for name, e in shown.items()},
             image_shape=image_shape,
             predicted=first.predicted if len(shown) == 1 else None,
-            target={name: targets(e) for name, e in shown.items()},
+            target={name: target_labels(e) for name, e in shown.items()},
             row_labels=[f"row {row}" for row in first.row],
             difference=difference,
         ).plot(ax=ax)
@@ -151,8 +166,8 @@ class ImageGridDisplay(BaseDisplay):
                 labels = [f"\N{RIGHTWARDS ARROW} {label}" for label in labels]
             columns.append((str(name), grey, images, labels or blank))
         if self.difference:
-            most = np.abs(everything - self.factual).max() or 1.0
-            signed = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+            largest = np.abs(everything - self.factual).max() or 1.0
+            signed = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
             for name, images in stacks.items():
                 change = images - self.factual
                 columns.append((f"{name}\nchange", signed, change, blank))
@@ -160,7 +175,7 @@ class ImageGridDisplay(BaseDisplay):
 
 
 class AttributionDisplay(BaseDisplay):
-    """What the model listens to, class by class, Fig. 4 of the paper.
+    """Feature attributions by class, Fig. 4 of the paper.
 
     Bars per feature for tables, a heat map per class for images.
 
@@ -196,13 +211,13 @@ class AttributionDisplay(BaseDisplay):
 
     def __init__(
         self,
-        attribution,
-        classes,
-        feature_names=None,
+        attribution: ArrayLike,
+        classes: Sequence,
+        feature_names: Sequence[str] | None = None,
         *,
-        protected=None,
-        image_shape=None,
-        unit="Mean |attribution|",
+        protected: ArrayLike | None = None,
+        image_shape: tuple[int, int] | None = None,
+        unit: str = "Mean |attribution|",
     ):
         attribution = as_floats("attribution", attribution)
         if image_shape is not None:
@@ -237,8 +252,15 @@ class AttributionDisplay(BaseDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, *, kind="share", image_shape=None, ax=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        kind: str = "share",
+        image_shape: tuple[int, int] | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Integrated gradients of each row's own class, averaged by class.
 
         Attributions of encoded columns are added up to raw columns.
@@ -263,15 +285,15 @@ class AttributionDisplay(BaseDisplay):
                 f"The 'kind' parameter must be one of {list(UNITS)}. Got {kind!r} "
                 "instead."
             )
-        view, table = as_explainer(estimator).inspect(X)
-        codes = label_codes(np.asarray(y), view.classes)
-        encoded = view.space.encode(table)
-        raw = by_column(view.space, integrated_gradients(view.module, encoded, codes))
+        model, table = as_explainer(estimator).inspect(X)
+        codes = label_codes(np.asarray(y), model.classes)
+        encoded = model.space.encode(table)
+        raw = by_column(model.space, integrated_gradients(model.module, encoded, codes))
         return cls(
-            by_class(raw, codes, view.classes, kind),
-            view.classes,
-            view.space.feature_names,
-            protected=[rule.word == "none" for rule in view.rules],
+            by_class(raw, codes, model.classes, kind),
+            model.classes,
+            model.space.feature_names,
+            protected=[rule.word == "none" for rule in model.rules],
             image_shape=image_shape,
             unit=UNITS[kind],
         ).plot(ax=ax)
@@ -308,11 +330,11 @@ class AttributionDisplay(BaseDisplay):
     def _draw_images(self, ax):
         from matplotlib.collections import LineCollection
 
-        most, low, cmap = np.abs(self.attribution).max() or 1.0, 0, "viridis"
+        high, low, cmap = np.abs(self.attribution).max() or 1.0, 0, "viridis"
         colour = COLOURS[5]
         if (self.attribution < 0).any():
-            low, cmap, colour = -most, "RdBu_r", "black"
-        style = {"cmap": cmap, "vmin": low, "vmax": most}
+            low, cmap, colour = -high, "RdBu_r", "black"
+        style = {"cmap": cmap, "vmin": low, "vmax": high}
         stacks = self.attribution[:, None]
         self.images_ = draw_mosaic(ax, stacks, [style] * len(stacks))
         edges = np.array(edges_of(self.protected)).reshape(-1, 2, 2)
@@ -327,13 +349,15 @@ class AttributionDisplay(BaseDisplay):
             ax.set_xlabel("Class (framed: protected pixels)")
 
 
-def targets(explanation):
-    """Target labels, with a note where the answer is not valid."""
+def target_labels(explanation: CounterfactualExplanation) -> list[str]:
+    """Target labels, with a note where the counterfactual is not valid."""
     pairs = zip(explanation.target, explanation.valid, strict=True)
     return [f"{target}" if valid else f"{target} (failed)" for target, valid in pairs]
 
 
-def as_images(values, image_shape, name):
+def as_images(
+    values: ArrayLike, image_shape: tuple[int, int] | None, name: str
+) -> np.ndarray:
     """Images of shape (n, height, width) from the forms in which they are kept."""
     values = as_floats(name, values)
     if image_shape is not None:
@@ -355,13 +379,19 @@ def as_images(values, image_shape, name):
     return values
 
 
-def draw_mosaic(ax, stacks, styles, captions=None):
+def draw_mosaic(
+    ax: "Axes",
+    stacks: Sequence[np.ndarray] | np.ndarray,
+    styles: Sequence[dict],
+    captions: Sequence | None = None,
+) -> dict:
     """Columns of images on one Axes; the drawn images by (row, column).
 
     Each column has images, a style for `imshow` and, where wanted, captions.
     """
     (n_rows, height, width), n_columns = stacks[0].shape, len(stacks)
-    written = captions is not None and any(map(any, captions))
+    captions = [] if captions is None else captions
+    written = any(map(any, captions))
     pitch_x, pitch_y = 1.12 * width, (1.25 if written else 1.08) * height
     drawn = {}
     for i, j in np.ndindex(n_rows, n_columns):
@@ -369,7 +399,7 @@ def draw_mosaic(ax, stacks, styles, captions=None):
         extent = (left, left + width, top + height, top)
         drawn[i, j] = ax.imshow(stacks[j][i], extent=extent, **styles[j])
         if written:
-            place = {"ha": "center", "va": "bottom", "fontsize": 8}
+            place: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
             ax.text(left + width / 2, top - 0.03 * height, captions[j][i], **place)
     margin, head = 0.02 * width, 0.2 * height * written
     ax.set_xlim(-margin, (n_columns - 1) * pitch_x + width + margin)
@@ -383,17 +413,18 @@ def draw_mosaic(ax, stacks, styles, captions=None):
     return drawn
 
 
-def draw_frame(ax, image):
+def draw_frame(ax: "Axes", image: "AxesImage") -> None:
     """Frame around one image of a mosaic."""
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = image.get_extent()
-    style = {"fill": False, "edgecolor": COLOURS[0], "linewidth": 2}
+    style: dict[str, Any] = {"fill": False, "edgecolor": COLOURS[0], "linewidth": 2}
     ax.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
 
 
-def edges_of(mask):
+def edges_of(mask: np.ndarray) -> list:
     """Line segments around the marked pixels, in pixels, upper left corner (0, 0)."""
+    # An edge is where neighbouring pixels differ; the rim counts as not marked.
     padded = np.pad(mask, 1)
     across = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
     down = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
@@ -402,15 +433,18 @@ def edges_of(mask):
     ]
 
 
-def by_column(space, attribution):
+def by_column(space: FeatureSpace, attribution: np.ndarray) -> np.ndarray:
     """Attributions of raw columns: sums over their encoded columns."""
     flat = attribution.reshape(len(attribution), -1)
     raw = np.zeros((len(flat), len(space.feature_names)))
+    # Unlike `raw[:, owner] += flat`, this adds up repeated indices.
     np.add.at(raw.T, space.owner, flat.T)
     return raw
 
 
-def by_class(attribution, codes, classes, kind):
+def by_class(
+    attribution: np.ndarray, codes: np.ndarray, classes: np.ndarray, kind: str
+) -> np.ndarray:
     """Mean over the rows of each class."""
     counts = np.bincount(codes, minlength=len(classes))
     if (counts == 0).any():

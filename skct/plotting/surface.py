@@ -1,17 +1,28 @@
 """`DecisionSurfaceDisplay`: probability over two features, data, and search paths."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_consistent_length
 
 from ..encoding.frames import dense, take
+from ..encoding.space import FeatureSpace
+from ..explain.explained_model import ExplainedModel
 from ..explain.explainer import as_explainer
 from ..explain.explanation import CounterfactualExplanation
 from ..solvers.search import trace
 from ..utils.model import batched_logits, module_device
 from ..utils.plotting import BaseDisplay, class_colours
 from ..utils.validation import check_count, label_codes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 __all__ = ["DecisionSurfaceDisplay"]
 
@@ -59,18 +70,18 @@ class DecisionSurfaceDisplay(BaseDisplay):
 
     def __init__(
         self,
-        xx,
-        yy,
-        response,
-        points,
-        labels,
-        paths,
+        xx: np.ndarray,
+        yy: np.ndarray,
+        response: np.ndarray,
+        points: np.ndarray,
+        labels: np.ndarray,
+        paths: np.ndarray,
         *,
-        target,
-        valid,
-        classes,
-        feature_names=("feature 0", "feature 1"),
-        mutability=("both", "both"),
+        target: np.ndarray,
+        valid: np.ndarray,
+        classes: np.ndarray,
+        feature_names: Sequence[str] = ("feature 0", "feature 1"),
+        mutability: Sequence[str] = ("both", "both"),
     ):
         self.xx, self.yy, self.response = xx, yy, response
         self.points, self.labels, self.paths = points, labels, paths
@@ -79,8 +90,16 @@ class DecisionSurfaceDisplay(BaseDisplay):
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, y, explanation, *, target=None, grid_resolution=200, ax=None
-    ):
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        explanation: CounterfactualExplanation | ArrayLike,
+        *,
+        target: Any = None,
+        grid_resolution: int = 200,
+        ax: Any = None,
+    ) -> Self:
         """Search paths and probabilities of a fitted model on two numeric columns.
 
         Parameters
@@ -92,7 +111,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
             Samples to show, in raw units.
         y : array-like of shape (n,)
         explanation : CounterfactualExplanation, or table of shape (n_factuals, 2)
-            The answer of this estimator, or factuals to explain.
+            Counterfactuals of this estimator, or factuals to explain.
         target : label or array-like, optional
             As in `explain`, where factuals are given.
         grid_resolution : int, default=200
@@ -102,23 +121,23 @@ class DecisionSurfaceDisplay(BaseDisplay):
         Notes
         -----
         Factuals are explained with ``refine=False`` if a classifier is given, so that
-        paths end where the search did. A refined answer adds a last, straight step.
+        paths end where the search did. A refined one adds a last, straight step.
         """
         check_count("grid_resolution", grid_resolution, low=2)
         explainer = as_explainer(estimator, refine=False)
-        view, table = explainer.inspect(X)
-        check_two_numbers(view.space)
+        model, table = explainer.inspect(X)
+        check_two_numeric_columns(model.space)
         check_consistent_length(X, y)
-        label_codes(np.asarray(y), view.classes)
+        label_codes(np.asarray(y), model.classes)
         if not isinstance(explanation, CounterfactualExplanation):
             explanation = explainer.explain(explanation, target)
-        paths = search_paths(view, explanation)
-        points = view.space.numbers(table)
+        paths = search_paths(model, explanation)
+        points = model.space.numbers(table)
         everything = np.concatenate([points, paths.reshape(-1, 2)])
         low, high = everything.min(0), everything.max(0)
         margin = 0.05 * (high - low)
-        grid = surface(view, table, low - margin, high + margin, grid_resolution)
-        names = view.space.feature_names
+        grid = surface(model, table, low - margin, high + margin, grid_resolution)
+        names = model.space.feature_names
         return cls(
             *grid,
             points,
@@ -126,9 +145,9 @@ class DecisionSurfaceDisplay(BaseDisplay):
             paths,
             target=explanation.target,
             valid=explanation.valid,
-            classes=view.classes,
+            classes=model.classes,
             feature_names=[n if isinstance(n, str) else f"feature {n}" for n in names],
-            mutability=[rule.word for rule in view.rules],
+            mutability=[rule.word for rule in model.rules],
         ).plot(ax=ax)
 
     def _layout(self):
@@ -161,6 +180,8 @@ class DecisionSurfaceDisplay(BaseDisplay):
         ordered = np.sort(self.response, axis=-1)
         lead = ordered[..., -1] - ordered[..., -2]
         winner = self.response.argmax(-1)
+        # The boundary of a class is where its lead over the best other class changes
+        # sign. With two classes both boundaries are the same line.
         for k in range(len(self.classes) - 1 if self.colorbar_ else len(self.classes)):
             height = np.where(winner == k, lead, -lead)
             if height.min() < 0 < height.max():
@@ -199,11 +220,12 @@ class DecisionSurfaceDisplay(BaseDisplay):
         )
         self.failed_ = None
         if not self.valid.all():
-            style = {"marker": "x", "color": "black", "label": "no valid answer"}
+            style = {"marker": "x", "color": "black"}
+            style["label"] = "no valid counterfactual"
             self.failed_ = ax.scatter(*ends[~self.valid].T, s=40, zorder=4, **style)
 
 
-def check_two_numbers(space):
+def check_two_numeric_columns(space: FeatureSpace) -> None:
     """Raise unless a model takes two numeric columns."""
     n = len(space.feature_names)
     if n != 2:
@@ -218,96 +240,107 @@ def check_two_numbers(space):
         )
 
 
-def search_paths(view, explanation):
+def search_paths(
+    model: ExplainedModel, explanation: CounterfactualExplanation
+) -> np.ndarray:
     """Search paths in raw units, of shape (n, n_states, n_features).
 
-    From the factuals through the states of the search to the answers. Of rows that were
-    not searched, and where alternatives are listed, only the ends are known.
+    From the factuals through the states of the search to the counterfactuals. Of rows
+    that were not searched, and where alternatives are listed, only the ends are known.
     """
     factual = explanation.factual
     ends = (dense(t) for t in (factual, explanation.counterfactual))
-    start, end = (view.space.numbers(t)[:, None] for t in ends)
+    start, end = (model.space.numbers(t)[:, None] for t in ends)
     searched = explanation.n_iter > 0
     if explanation.alternative is not None or not searched.any():
         return np.concatenate([start, end], axis=1)
-    device = module_device(view.module)
+    device = module_device(model.module)
     states = trace(
-        view.module,
-        torch.from_numpy(view.space.encode(factual)).to(device),
-        torch.from_numpy(label_codes(explanation.target, view.classes)).to(device),
-        view.generator,
-        view.constraints.to(device),
+        model.module,
+        torch.from_numpy(model.space.encode(factual)).to(device),
+        torch.from_numpy(label_codes(explanation.target, model.classes)).to(device),
+        model.generator,
+        model.constraints.to(device),
     )
     states = states.cpu().numpy()
     rows = np.tile(np.arange(states.shape[1]), len(states))
     flat = states.reshape(-1, *states.shape[2:])
-    table = view.space.decode(flat, take(factual, rows), view.rules)
-    raw = view.space.numbers(table).reshape(len(states), states.shape[1], -1)
+    table = model.space.decode(flat, take(factual, rows), model.rules)
+    raw = model.space.numbers(table).reshape(len(states), states.shape[1], -1)
     path = np.where(searched[:, None, None], raw.swapaxes(0, 1), start)
     return np.concatenate([path, end], axis=1)
 
 
-def surface(view, X, low, high, resolution):
+def surface(
+    model: ExplainedModel, X: Any, low: np.ndarray, high: np.ndarray, resolution: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grid between two corners, and the class probabilities on it."""
     xx, yy = np.meshgrid(*np.linspace(low, high, resolution).T)
     grid = np.column_stack([xx.ravel(), yy.ravel()])
     if hasattr(X, "columns"):
         grid = pd.DataFrame(grid, columns=X.columns)
-    logits = batched_logits(view.module, view.space.encode(grid))
+    logits = batched_logits(model.module, model.space.encode(grid))
     return xx, yy, logits.softmax(1).numpy().reshape(*xx.shape, -1)
 
 
-def diverging(low, high):
+def diverging(low: str, high: str) -> "Colormap":
     """Colour map from one colour over white to another."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("two classes", [low, "white", high])
 
 
-def blend(response, colours):
+def blend(response: np.ndarray, colours: dict) -> np.ndarray:
     """Colour of the winning class, the paler the less sure."""
     from matplotlib.colors import to_rgb
 
     rgb = np.array([to_rgb(colour) for colour in colours.values()])
-    floor = 1 / len(rgb)
+    floor = 1 / len(rgb)  # the least probability of a winning class
+    # White at the floor; at most 0.55, so that the points stand out.
     strength = 0.55 * (response.max(-1, keepdims=True) - floor) / (1 - floor)
     return 1 - strength * (1 - rgb[response.argmax(-1)])
 
 
-def mark_directions(ax, words):
+def mark_directions(ax: "Axes", mutability: Sequence[str]) -> None:
     """Write on both axes in which direction a feature cannot move."""
     texts = {"increase": "can only increase", "decrease": "can only decrease"}
     texts["none"] = "immutable"
-    for axis, word in zip((ax.xaxis, ax.yaxis), words, strict=True):
-        if word in texts:
-            axis.set_label_text(f"{axis.get_label_text()} ({texts[word]})")
-    if any(word in texts for word in words):
-        draw_compass(ax, words)
+    for axis, direction in zip((ax.xaxis, ax.yaxis), mutability, strict=True):
+        if direction in texts:
+            axis.set_label_text(f"{axis.get_label_text()} ({texts[direction]})")
+    if any(direction in texts for direction in mutability):
+        draw_compass(ax, mutability)
 
 
-def draw_compass(ax, words):
+def draw_compass(ax: "Axes", mutability: Sequence[str]) -> None:
     """Arrows where a point can go, crosses where it cannot."""
     from matplotlib.lines import Line2D
     from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
     from matplotlib.patches import FancyArrowPatch
 
     area = DrawingArea(40, 40)
-    ways = ((1, 0), (-1, 0), (0, 1), (0, -1))
+    directions = ((1, 0), (-1, 0), (0, 1), (0, -1))
     needed = ("increase", "decrease") * 2
-    for (x, y), word, need in zip(ways, np.repeat(words, 2), needed, strict=True):
-        if word in ("both", need):
+    allowed = np.repeat(mutability, 2)
+    for (x, y), given, need in zip(directions, allowed, needed, strict=True):
+        if given in ("both", need):
             tip = 20 + 17 * x, 20 + 17 * y
-            arrow = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "black"}
+            arrow: dict[str, Any] = {
+                "arrowstyle": "-|>",
+                "mutation_scale": 9,
+                "color": "black",
+            }
             area.add_artist(FancyArrowPatch((20, 20), tip, shrinkA=0, **arrow))
         else:
-            cross = {"marker": "x", "markersize": 6, "color": "0.4", "linestyle": ""}
+            cross: dict[str, Any] = {"marker": "x", "markersize": 6, "color": "0.4"}
+            cross["linestyle"] = ""
             area.add_artist(Line2D([20 + 11 * x], [20 + 11 * y], **cross))
     box = AnchoredOffsetbox("lower left", child=area, pad=0.1, borderpad=0.3)
     box.patch.set(alpha=0.85, edgecolor="0.7")
     ax.add_artist(box)
 
 
-def draw_legend(ax):
+def draw_legend(ax: "Axes") -> None:
     """Legend under the axes, a fixed distance below the label."""
     from matplotlib.transforms import ScaledTranslation
 

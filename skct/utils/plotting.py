@@ -1,10 +1,19 @@
-"""What the displays share: colours, axes, and a look into the model."""
+"""What the displays share: their base class, axes and colours.
+
+matplotlib is optional, so it is imported only where something is drawn.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
 from .validation import wrong
 
-# Okabe and Ito: told apart with every kind of colour vision.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The palette of Okabe and Ito, which all forms of colour vision can tell apart.
 COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7"),
     *("#56B4E9", "#D55E00", "#000000", "#F0E442"),
@@ -18,7 +27,7 @@ class BaseDisplay:
     axes that it makes. What was drawn is kept: `figure_`, `ax_` or `axes_`, and more.
     """
 
-    def plot(self, *, ax=None):
+    def plot(self, *, ax: Any = None) -> Self:
         """Draw, without showing.
 
         Parameters
@@ -35,8 +44,14 @@ class BaseDisplay:
         self._draw(axes)
         return self
 
+    def _layout(self) -> dict[str, Any]:
+        raise NotImplementedError
 
-def axes_for(ax, nrows=1, ncols=1, **options):
+    def _draw(self, axes: np.ndarray) -> None:
+        raise NotImplementedError
+
+
+def axes_for(ax: Any, nrows: int = 1, ncols: int = 1, **options: Any) -> np.ndarray:
     """Grid of axes: new ones, or those given, whose number has to fit."""
     if ax is None:
         import matplotlib.pyplot as plt
@@ -54,13 +69,19 @@ def axes_for(ax, nrows=1, ncols=1, **options):
     return axes.reshape(nrows, ncols)
 
 
-def legend_beside(ax, title=None, top=1.0):
+def legend_beside(ax: "Axes", title: str | None = None, top: float = 1.0) -> None:
     """Legend to the right of the axes."""
     ax.legend(title=title, loc="upper left", bbox_to_anchor=(1, top), frameon=False)
 
 
-def plot_colours(n):
-    """Colours for n things: Okabe-Ito, and from viridis when these run out."""
+def draw_grid(ax: "Axes", axis: Literal["both", "x", "y"] = "both") -> None:
+    """Pale grid behind what is drawn."""
+    ax.grid(axis=axis, color="0.9")
+    ax.set_axisbelow(True)
+
+
+def plot_colours(n: int) -> list:
+    """N colours: from the palette, or from viridis where that is too small."""
     if n <= len(COLOURS):
         return list(COLOURS[:n])
     import matplotlib as mpl
@@ -68,6 +89,6 @@ def plot_colours(n):
     return [tuple(c) for c in mpl.colormaps["viridis"](np.linspace(0, 1, n))]
 
 
-def class_colours(classes):
+def class_colours(classes: Sequence) -> dict:
     """Label -> colour."""
     return dict(zip(list(classes), plot_colours(len(classes)), strict=True))

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn.metrics.pairwise import rbf_kernel
 
 from skct.metrics import (
+    blocks,
     burden,
     cost,
     diversity,
@@ -225,7 +226,7 @@ def test_mmd_of_an_empty_sample_is_refused_in_words(m, n):
 def test_blocks_do_not_show(monkeypatch, size):
     a, b, triples = cloud(13), cloud(17, seed=1), cloud(65).reshape(13, 5, 3)
 
-    def judge():
+    def values():
         return [
             implausibility(a, b, norm=2),
             implausibility(a, b, n_neighbours=2),
@@ -233,10 +234,10 @@ def test_blocks_do_not_show(monkeypatch, size):
             diversity(triples),
         ]
 
-    expected = judge()
-    monkeypatch.setattr(plausibility, "CHUNK", size)
+    expected = values()
+    monkeypatch.setattr(blocks, "CHUNK", size)
     monkeypatch.setattr(plausibility, "TILE", size)
-    for result, value in zip(judge(), expected, strict=True):
+    for result, value in zip(values(), expected, strict=True):
         np.testing.assert_allclose(result, value, rtol=1e-12)
 
 

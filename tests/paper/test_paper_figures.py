@@ -5,8 +5,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from safetensors.torch import save_file
 
 FOLDER = Path(__file__).parents[2] / "examples" / "paper"
@@ -17,9 +19,11 @@ import data  # noqa: E402
 import figures  # noqa: E402
 import figures_models as drawn  # noqa: E402
 import report  # noqa: E402
+from figures_ablation import METHODS, AblationDisplay  # noqa: E402
 
 from skct import MLP  # noqa: E402
 from skct.attribution import integrated_gradients  # noqa: E402
+from skct.plotting import RobustAccuracyDisplay  # noqa: E402
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -227,6 +231,78 @@ def test_rows_are_those_that_all_models_predict_right():
     assert drawn.agreed_rows(task, [sure, mute], 0, 2).tolist() == [0, 1]
     assert drawn.agreed_rows(task, [sure, mute], 1, 2).tolist() == []
     assert drawn.agreed_rows(task, [sure], 1, 2).tolist() == [3, 4]
+
+
+# --------------------------------------------------------------- Fig. 6
+
+
+def runs():
+    rows = [
+        (data, objective, seed, value + seed)
+        for data, values in {"LS": (10, 4, 2), "Moon": (20, 22, 8)}.items()
+        for objective, value in zip(("plain", "CD", "CT"), values, strict=True)
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows, columns=["data", "objective", "seed", "ip"])
+
+
+def test_ablation_bars_and_error_bars():
+    display = AblationDisplay.from_frame(runs(), value="ip", baseline="plain")
+    assert list(display.bars_) == ["CD", "CT"]
+    reduction = [100 * (1 - (2 + s) / (10 + s)) for s in range(3)]
+    bar = display.bars_["CT"][0]
+    assert bar.get_height() == pytest.approx(np.mean(reduction))
+    (whiskers,) = display.bars_["CT"].errorbar.lines[2]
+    low, high = whiskers.get_segments()[0][:, 1]
+    assert (high - low) / 2 == pytest.approx(np.std(reduction, ddof=1))
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == [
+        "LS",
+        "Moon",
+    ]
+    assert "1 SD" in display.ax_.get_ylabel()
+
+
+def test_ablation_of_given_reductions_and_one_seed():
+    one = runs().query("seed == 0 and objective != 'plain'")
+    display = AblationDisplay.from_frame(one, value="ip")
+    assert [bar.get_height() for bar in display.bars_["CD"]] == [4, 22]
+    assert display.std.isna().all(axis=None)
+
+
+def test_colours_of_objectives_agree_between_figures():
+    ablation = AblationDisplay.from_frame(runs(), value="ip")
+    scores = pd.DataFrame({"model": ["CT", "mine", "plain"], "epsilon": 0.1})
+    scores = scores.assign(accuracy=1.0)
+    robust = RobustAccuracyDisplay(scores, colours=METHODS).plot()
+    assert [name for *_, name in robust.lines_] == ["plain", "CT", "mine"]
+    for name in ("CT", "plain"):
+        line = to_rgba(robust.lines_["", "", name].get_color())
+        assert ablation.bars_[name][0].get_facecolor() == line
+    colours = {to_rgba(line.get_color()) for line in robust.lines_.values()}
+    assert len(colours) == 3
+
+
+def test_ablation_is_drawn_on_the_ax_that_is_given():
+    table = runs().pivot_table("ip", "data", "objective")
+    figure, ax = plt.subplots()
+    display = AblationDisplay(table, table / 10)
+    assert display.plot(ax=ax) is display
+    assert display.figure_ is figure
+    assert ax.has_data()
+    figure.canvas.draw()
+
+
+def test_ablation_refuses_wrong_tables():
+    table = runs()
+    with pytest.raises(ValueError, match="'runs'"):
+        AblationDisplay.from_frame({}, value="ip")
+    with pytest.raises(ValueError, match=r"\['mmd'\] are missing"):
+        AblationDisplay.from_frame(table, value="mmd")
+    with pytest.raises(ValueError, match="several lines"):
+        AblationDisplay.from_frame(pd.concat([table, table]), value="ip")
+    for baseline, lines in (("BL", table), ("plain", table.drop(index=0))):
+        with pytest.raises(ValueError, match=f"baseline '{baseline}' needs a run"):
+            AblationDisplay.from_frame(lines, value="ip", baseline=baseline)
 
 
 # --------------------------------------------------------------- the report

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import quick
-from matplotlib.colors import to_rgba
 from sklearn.datasets import load_digits, load_iris, make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -20,13 +19,13 @@ import skct
 from skct import CounterfactualExplainer, robustness
 from skct.attribution import integrated_gradients
 from skct.plotting import (
-    AblationDisplay,
     AttributionDisplay,
     DecisionSurfaceDisplay,
     HistoryDisplay,
     ImageGridDisplay,
     RobustAccuracyDisplay,
 )
+from skct.utils.plotting import COLOURS
 
 # Rows without an answer are drawn too.
 pytestmark = pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
@@ -82,16 +81,6 @@ def history():
     )
 
 
-def runs():
-    rows = [
-        (data, objective, seed, value + seed)
-        for data, values in {"LS": (10, 4, 2), "Moon": (20, 22, 8)}.items()
-        for objective, value in zip(("plain", "CD", "CT"), values, strict=True)
-        for seed in range(3)
-    ]
-    return pd.DataFrame(rows, columns=["data", "objective", "seed", "ip"])
-
-
 def one_panel():
     grid = np.meshgrid([0.0, 1.0, 2.0], [0.0, 1.0])
     right = np.tile([0.1, 0.4, 0.9], (2, 1))
@@ -106,19 +95,17 @@ def one_panel():
         classes=np.array([0, 1]),
     )
     images = np.arange(12.0).reshape(2, 2, 3)
-    table = runs().pivot_table("ip", "data", "objective")
     return [
         surface,
         ImageGridDisplay(images, images + 1),
         AttributionDisplay([[0.2, 0.8], [0.5, 0.5]], ["no", "yes"]),
         AttributionDisplay(images, ["no", "yes"], image_shape=(2, 3)),
         RobustAccuracyDisplay.from_dict({"a": [1, 0.5]}, epsilons=[0, 0.1]),
-        AblationDisplay(table, table / 10),
         HistoryDisplay(history()[["epoch", "train_loss"]]),
     ]
 
 
-@pytest.mark.parametrize("k", range(7))
+@pytest.mark.parametrize("k", range(6))
 def test_ax_that_is_given_is_drawn_on(k):
     display = one_panel()[k]
     plt.close("all")
@@ -131,7 +118,7 @@ def test_ax_that_is_given_is_drawn_on(k):
     assert len(plt.get_fignums()) == 2
 
 
-@pytest.mark.parametrize("k", range(7))
+@pytest.mark.parametrize("k", range(6))
 def test_new_figure_draws_without_warning(k):
     display = one_panel()[k].plot()
     display.figure_.canvas.draw()
@@ -436,7 +423,7 @@ def test_robust_accuracy_lines_are_means_over_seeds():
         }
     )
     display = RobustAccuracyDisplay(scores).plot()
-    assert list(display.lines_) == [("pgd", "", "plain"), ("pgd", "", "CT")]
+    assert list(display.lines_) == [("pgd", "", "CT"), ("pgd", "", "plain")]
     line = display.lines_["pgd", "", "CT"]
     np.testing.assert_allclose(line.get_xydata(), [[0.0, 0.9], [0.1, 0.7]])
     (band,) = display.axes_[0, 0].collections
@@ -445,6 +432,15 @@ def test_robust_accuracy_lines_are_means_over_seeds():
     assert low == pytest.approx(0.7 - spread)
     assert high == pytest.approx(0.9)
     assert display.axes_[0, 0].get_title() == "PGD"
+
+
+def test_models_with_chosen_colours_come_first():
+    scores = pd.DataFrame({"model": list("abc"), "epsilon": 0.1, "accuracy": 0.5})
+    chosen = {"none": "red", "c": COLOURS[0], "b": "0.35"}
+    lines = RobustAccuracyDisplay(scores, colours=chosen).plot().lines_
+    assert [name for *_, name in lines] == ["c", "b", "a"]
+    colours = [line.get_color() for line in lines.values()]
+    assert colours == [COLOURS[0], "0.35", COLOURS[1]]
 
 
 def test_robust_accuracy_has_a_panel_per_attack_and_data_set():
@@ -483,52 +479,6 @@ def test_robust_accuracy_refuses_wrong_tables():
         RobustAccuracyDisplay(pd.DataFrame({"model": [], "epsilon": []}))
     with pytest.raises(ValueError, match="one accuracy per radius"):
         RobustAccuracyDisplay.from_dict({"a": [1, 1, 1]}, epsilons=[0, 1])
-
-
-# ---------------------------------------------------------------------------- ablation
-
-
-def test_ablation_bars_and_error_bars():
-    display = AblationDisplay.from_frame(runs(), value="ip", baseline="plain")
-    assert list(display.bars_) == ["CD", "CT"]
-    reduction = [100 * (1 - (2 + s) / (10 + s)) for s in range(3)]
-    bar = display.bars_["CT"][0]
-    assert bar.get_height() == pytest.approx(np.mean(reduction))
-    (whiskers,) = display.bars_["CT"].errorbar.lines[2]
-    low, high = whiskers.get_segments()[0][:, 1]
-    assert (high - low) / 2 == pytest.approx(np.std(reduction, ddof=1))
-    assert texts(display.ax_.get_xticklabels()) == ["LS", "Moon"]
-    assert "1 SD" in display.ax_.get_ylabel()
-
-
-def test_ablation_of_given_reductions_and_one_seed():
-    one = runs().query("seed == 0 and objective != 'plain'")
-    display = AblationDisplay.from_frame(one, value="ip")
-    assert [bar.get_height() for bar in display.bars_["CD"]] == [4, 22]
-    assert display.std.isna().all(axis=None)
-
-
-def test_colours_of_objectives_agree_between_figures():
-    ablation = AblationDisplay.from_frame(runs(), value="ip")
-    robust = RobustAccuracyDisplay.from_dict(
-        {"CT": [1, 1], "mine": [1, 1], "plain": [1, 1]}, epsilons=[0, 1]
-    )
-    for name in ("CT", "plain"):
-        line = to_rgba(robust.lines_["", "", name].get_color())
-        assert ablation.bars_[name][0].get_facecolor() == line
-    colours = {to_rgba(line.get_color()) for line in robust.lines_.values()}
-    assert len(colours) == 3
-
-
-def test_ablation_refuses_wrong_tables():
-    table = runs()
-    with pytest.raises(ValueError, match=r"\['mmd'\] are missing"):
-        AblationDisplay.from_frame(table, value="mmd")
-    with pytest.raises(ValueError, match="several lines"):
-        AblationDisplay.from_frame(pd.concat([table, table]), value="ip")
-    for baseline, lines in (("BL", table), ("plain", table.drop(index=0))):
-        with pytest.raises(ValueError, match=f"baseline '{baseline}' needs a run"):
-            AblationDisplay.from_frame(lines, value="ip", baseline=baseline)
 
 
 # ----------------------------------------------------------------------------- history
