@@ -11,7 +11,10 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # So that the links of an example can be made where plot_gallery=0 leaves it unrun.
+from sklearn.base import TransformerMixin  # noqa: E402
 from sklearn.experimental import enable_halving_search_cv  # noqa: E402, F401
+from skorch import NeuralNetClassifier  # noqa: E402
+from skorch.callbacks import Callback  # noqa: E402
 
 import skct  # noqa: E402
 
@@ -123,24 +126,44 @@ html_theme_options = {
 }
 
 
-def skip_internal(app, what, name, obj, skip, options):
-    """Leave out what is there for other modules: methods with a one-line docstring.
+# Methods that one of these defines are documented there, whoever overrides them.
+PROTOCOLS = {
+    NeuralNetClassifier: {"fit", "partial_fit"},  # with the exception of these
+    Callback: set(),
+    TransformerMixin: {"fit", "transform"},
+    skct.BaseGenerator: set(),
+    skct.Objective: set(),
+}
 
-    And what others generate: fields of named tuples, scikit-learn's routing.
-    """
+
+def skip_overrides(app, what, name, obj, skip, options):
+    """Leave out what other libraries define or generate, and overrides."""
     text = (inspect.getdoc(obj) or "").strip()
     is_field = text.startswith("Alias for field number")
     is_routing = name.startswith("set_") and name.endswith("_request")
-    internal = "\n" not in text and inspect.isroutine(obj) and has_parameters(obj)
-    return True if is_field or is_routing or internal else None
+    left_out = is_field or is_routing or is_foreign(obj) or is_override(obj, name)
+    return True if left_out else None
 
 
-def has_parameters(method):
-    """Whether there is something to document beside self."""
-    try:
-        return any(name != "self" for name in inspect.signature(method).parameters)
-    except (TypeError, ValueError):  # a builtin, a cached property
+def is_foreign(member):
+    """Whether a method or property is inherited from another library."""
+    function = getattr(member, "fget", member)
+    module = getattr(function, "__module__", None) or ""
+    is_code = inspect.isroutine(function) or isinstance(member, property)
+    return is_code and not module.startswith("skct")
+
+
+def is_override(method, name):
+    """Whether a method is one of a protocol, defined in a class that follows it."""
+    if not inspect.isfunction(method):
         return False
+    module = sys.modules.get(method.__module__)  # a named tuple's has none
+    owner = getattr(module, method.__qualname__.split(".")[0], None)
+    return inspect.isclass(owner) and any(
+        issubclass(owner, base) and owner is not base and hasattr(base, name)
+        for base, shown in PROTOCOLS.items()
+        if name not in shown
+    )
 
 
 def escape_stars(app, what, name, obj, options, lines):
@@ -152,5 +175,5 @@ def escape_stars(app, what, name, obj, options, lines):
 
 def setup(app):
     """Register what autodoc calls."""
-    app.connect("autodoc-skip-member", skip_internal)
+    app.connect("autodoc-skip-member", skip_overrides)
     app.connect("autodoc-process-docstring", escape_stars, priority=900)

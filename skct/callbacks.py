@@ -122,7 +122,7 @@ class TrainingCheckpoint(Callback):
             raise KeyboardInterrupt  # skorch's way to stop
         finished = net.history[:-1]
         if len(finished) % self.every == 0 or not self.is_written_:
-            self.write(net, finished)
+            self._write(net, finished)
 
     def on_epoch_end(self, net, **kwargs):
         """Note that an epoch is finished."""
@@ -131,9 +131,9 @@ class TrainingCheckpoint(Callback):
     def on_train_end(self, net, **kwargs):
         """Write the last state, unless training was interrupted."""
         if self.n_done_ == len(net.history) == self.total_:
-            self.write(net, net.history)
+            self._write(net, net.history)
 
-    def write(self, net, history):
+    def _write(self, net, history):
         """Write the state; a failure stops training only before it has begun."""
         tensors = {}
         document = encode(state_of(net, history, self.run_), "", tensors)

@@ -193,7 +193,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return raw
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the encoded columns."""
+        """Names of the encoded columns.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        names : ndarray of str
+        """
         check_is_fitted(self)
         names = [name for column in self.columns_ for name in column.feature_names()]
         return np.asarray(names, dtype=object)

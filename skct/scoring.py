@@ -65,9 +65,9 @@ class CounterfactualScorer:
             return {name: evaluation.score(name) for name in self.names}
 
     def __repr__(self) -> str:
-        return f"counterfactual_scorer({self.arguments(self.names)})"
+        return f"counterfactual_scorer({self._arguments(self.names)})"
 
-    def arguments(self, names: str | tuple[str, ...]) -> str:
+    def _arguments(self, names: str | tuple[str, ...]) -> str:
         """Arguments in code, without those that have their default."""
         given = [
             f"{f.name}={getattr(self, f.name)!r}"
@@ -89,7 +89,7 @@ class SingleScorer:
         return value
 
     def __repr__(self) -> str:
-        return f"get_scorer({self.scorer.arguments(self.scorer.names[0])})"
+        return f"get_scorer({self.scorer._arguments(self.scorer.names[0])})"
 
 
 def counterfactual_scorer(

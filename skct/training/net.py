@@ -177,12 +177,14 @@ class CounterfactualNet(CounterfactualLoop):
 
         Parameters
         ----------
-        X, y, **fit_params
+        X, y
             As in `fit`.
         classes : array-like, optional
             As in skorch.
         epochs : int or None, default=None
             None: `max_epochs`.
+        **fit_params
+            As in `fit`.
 
         Returns
         -------

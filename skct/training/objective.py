@@ -217,7 +217,17 @@ class Objective(BaseEstimator):
         )
 
     def figures(self, pairs: Any) -> dict[str, float]:
-        """Numbers about the pairs of an epoch that the history records; none here."""
+        """Numbers about the pairs of an epoch for the history; none by default.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            What `pair` returned.
+
+        Returns
+        -------
+        figures : dict of float by name
+        """
         return {}
 
     def terms(self, pairs: Any, outputs: Outputs) -> tuple[Tensor, Tensor]:
