@@ -6,7 +6,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from .constraints.box import Constraints, Group
+from .constraints import Constraints, Group
 from .generators.base import BaseGenerator, SearchState, has_gradient
 from .generators.registry import seed_generator
 from .solvers.search import search

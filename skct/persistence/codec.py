@@ -15,7 +15,7 @@ from skorch.dataset import Dataset, ValidSplit
 from torch import nn, optim
 from torch.utils.data import DataLoader
 
-from ..constraints.box import Constraints, Group
+from ..constraints import Constraints, Group
 from ..encoding.rules import Rule
 from ..encoding.space import RawColumn
 from ..generators.registry import GENERATORS

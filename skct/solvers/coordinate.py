@@ -76,27 +76,26 @@ class Walker:
         self.factual, self.target = price.factual, price.target
         self.weights, self.left = price.weights, budget
         self.low, self.high = (end.flatten(1).clamp(-FAR, FAR) for end in bounds)
-        self.snapper = Snapper(constraints, self.factual, self.low, self.high)
+        self.snapper = Snapper(constraints.discrete, self.factual, self.low, self.high)
         self.z, self.x = start.clamp(self.low, self.high), self.factual
         self.start = self.z = self.previous = self.snap()
         self.up, self.down = price.of_moves(self.start)
-        if constraints.groups:
-            self.prepare_groups(constraints.grouping)
+        if self.snapper.groups is not None:
+            self.prepare_groups(self.snapper.groups)
         self.before, self.after = self.z.clone(), self.z.clone()
 
     def prepare_groups(self, groups):
         """Tables of groups: who belongs where, and what "off" is."""
-        member = self.snapper.member
-        self.off = self.constraints.lower.flatten().nan_to_num() * self.snapper.grouped
-        self.may_be_off = groups.may_be_off.to(member)
+        member = groups.member
+        self.off = groups.off
+        self.may_be_off = groups.may_be_off
         nothing = torch.zeros_like(member[:, :1])
         self.columns_of = torch.cat([member, nothing], 1).T.contiguous()
         self.group_of = torch.cat([member, 0.5 + nothing], 1).argmax(1)
 
     def snap(self):
         """What the model sees of the state."""
-        box = self.factual, self.low, self.high
-        self.x = self.snapper.snap(self.z, self.x, *box)
+        self.x = self.snapper.snap(self.z, self.x)
         return self.x
 
     def look(self):
@@ -150,7 +149,7 @@ class Walker:
         A column that is on can only be left for the category without one.
         """
         member, grouped, free = (
-            getattr(self.snapper, name) for name in ("member", "grouped", "free")
+            getattr(self.snapper.groups, name) for name in ("member", "grouped", "free")
         )
         on = self.on(x)
         value = slope * (self.high - self.low).mul_(grouped)
@@ -167,7 +166,7 @@ class Walker:
 
     def on(self, x):
         """1 for columns of categories that are on, else 0."""
-        return (x - self.off).sign_().clamp_(min=0).mul_(self.snapper.grouped)
+        return (x - self.off).sign_().clamp_(min=0).mul_(self.snapper.groups.grouped)
 
     def switched(self, z, x, column, moves):
         """States in which a category that is taken up replaces the one before."""
@@ -194,7 +193,7 @@ class Walker:
         keep = filled_up(~reached)
         for name in PER_ROW:
             setattr(self, name, getattr(self, name).index_select(0, keep))
-        self.snapper.keep(keep)
+        self.snapper = self.snapper.take(keep)
 
     def result(self):
         """Last steps, and who has arrived; the last state counts, too."""

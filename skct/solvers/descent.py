@@ -73,7 +73,7 @@ class Path:
         self.rows, self.factual, self.target = rows, factual.detach(), target
         self.weights = weights
         self.low, self.high = constraints.bounds(self.factual)
-        self.snapper = Snapper(constraints, self.factual, self.low, self.high)
+        self.snapper = Snapper(constraints.discrete, self.factual, self.low, self.high)
         self.anchors = generator.anchors(self.factual, target)
         self.z = generator.encode(self.factual).detach()  # relaxed or latent state
         self.hard = self.factual  # what the model sees of it
@@ -158,12 +158,10 @@ class Path:
         """
         previous, z = self.hard, gradient.mul_(-self.generator.step_size).add_(self.z)
         if not self.generator.latent:
-            z = self.snapper.clamp(z, self.low, self.high)
+            z = self.snapper.clamp(z)
         self.z = z
         with torch.no_grad():
-            self.hard = self.snapper.snap(
-                self.decode(z), previous, self.factual, self.low, self.high
-            )
+            self.hard = self.snapper.snap(self.decode(z), previous)
         if self.epsilon is not None:
             change = (self.hard - self.factual).abs_().flatten(1).amax(1)
             inside = change <= self.epsilon
@@ -212,12 +210,11 @@ class Path:
             value = getattr(self, name)
             kept = None if value is None else value.index_select(0, rows)
             setattr(self, name, kept)
-        self.snapper.keep(rows)
+        self.snapper = self.snapper.take(rows)
 
     def part(self, rows):
         """A path of some of the rows."""
         path = copy(self)
-        path.snapper = copy(self.snapper)
         path.keep(rows)
         return path
 
@@ -228,7 +225,7 @@ class Path:
         for name in PER_ROW:
             values = [getattr(part, name) for part in paths]
             setattr(path, name, None if values[0] is None else torch.cat(values))
-        path.snapper = Snapper.merged([part.snapper for part in paths])
+        path.snapper = Snapper.cat([part.snapper for part in paths])
         path.drop_settled()
         return path
 

@@ -115,7 +115,7 @@ class Refiner:
         self.probability = min(threshold + 1e-4, 1.0 - 1e-7)  # a hair to spare
         self.limit = math.log(self.probability / (1.0 - self.probability))
         self.bounds = constraints.bounds(factual)
-        self.snapper = Snapper(constraints, factual, *self.bounds)
+        self.snapper = Snapper(constraints.discrete, factual, *self.bounds)
         self.snapped = factual
 
     def margin(self, x):
@@ -158,8 +158,7 @@ class Refiner:
 
     def snap(self, x):
         """What the model sees of a state."""
-        box = self.factual, *self.bounds
-        self.snapped = self.snapper.snap(x.clamp(*self.bounds), self.snapped, *box)
+        self.snapped = self.snapper.snap(x.clamp(*self.bounds), self.snapped)
         return self.snapped
 
     def shrink(self, x, n_cuts=N_CUTS):
