@@ -169,6 +169,11 @@ class Snapper:
         flat.sub_(self.groups.spread(mean))
         return gradient
 
+    def project(self, x: Tensor) -> Tensor:
+        """Into the box."""
+        flat = x.flatten(1).clamp(self.box.low, self.box.high)
+        return flat.reshape(x.shape)
+
     def clamp(self, x: Tensor) -> Tensor:
         """Into the box; of two categories that would leave it, the first stays ahead.
 
