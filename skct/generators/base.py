@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..utils.validation import check_integer, check_real
 
-__all__ = ["BaseGenerator", "has_gradient"]
+__all__ = ["BaseGenerator", "SearchState"]
 
 
 class SearchState(NamedTuple):
@@ -16,7 +16,8 @@ class SearchState(NamedTuple):
     `x` is the relaxed state of shape (n, *features), `logits` are those of the snapped
     state; `step` counts from 1 to `max_iter`; `weights` has the shape of `x`, or is
     None for equal weights; `anchors` is what `BaseGenerator.anchors` returned for these
-    rows.
+    rows. Penalties are differentiated with respect to `x` and `logits`, which is a leaf
+    of the graph: what happens between the two is the search's business.
     """
 
     x: Tensor
@@ -37,14 +38,6 @@ def distance(state, scale=None):
     if scale is not None:
         change = change * scale
     return change.flatten(1).sum(1)
-
-
-def distance_gradient(state, scale=None):
-    """Gradient of `distance` at the state, in its shape."""
-    gradient = (state.x - state.factual).sign_()
-    if state.weights is not None:
-        gradient = gradient.mul_(state.weights)
-    return gradient if scale is None else gradient.mul_(scale)
 
 
 class BaseGenerator(BaseEstimator):
@@ -161,34 +154,3 @@ class BaseGenerator(BaseEstimator):
         penalty : Tensor of shape (n,)
         """
         raise NotImplementedError(f"{type(self).__name__} must define `penalty`.")
-
-    def penalty_gradient(self, state):
-        """Gradient of `penalty`, for speed; without it the search differentiates.
-
-        A class that overrides `penalty` alone is differentiated automatically, whatever
-        its parents define here.
-
-        Parameters
-        ----------
-        state : SearchState
-
-        Returns
-        -------
-        at_input : Tensor of shape (n, *features) or None
-            Gradient with respect to ``state.x``, a new tensor; None: zero.
-        at_logits : Tensor of shape (n, n_classes) or None
-            Gradient with respect to ``state.logits``; None: zero.
-        """
-        raise NotImplementedError
-
-
-def has_gradient(generator):
-    """Whether the class of a generator differentiates the penalty that it defines."""
-    if "penalty" in vars(generator):
-        return False
-    for owner in type(generator).__mro__:
-        if "penalty_gradient" in vars(owner):
-            return owner is not BaseGenerator and not generator.latent
-        if "penalty" in vars(owner):
-            return False
-    return False

@@ -1,10 +1,8 @@
 """`ECCCoGenerator`: faithful counterfactuals, by distance and energy."""
 
-import torch
-
 from ..losses import energy
 from ..utils.validation import check_real
-from .base import BaseGenerator, distance, distance_gradient
+from .base import BaseGenerator, distance
 
 __all__ = ["ECCCoGenerator"]
 
@@ -68,16 +66,6 @@ class ECCCoGenerator(BaseGenerator):
         return self.lambda_cost * distance(state) + weight * (
             value + 1e-3 * value.square()
         )
-
-    def penalty_gradient(self, state):
-        """Gradient of `penalty`: signs at the input, the energy at the target logit."""
-        weight = self.lambda_energy * energy_schedule(state.step, state.max_iter)
-        target = state.target[:, None]
-        slope = weight * (2e-3 * state.logits.gather(1, target) - 1)
-        at_logits = torch.zeros_like(state.logits).scatter_(1, target, slope)
-        if not self.lambda_cost:
-            return None, at_logits
-        return distance_gradient(state).mul_(self.lambda_cost), at_logits
 
 
 def energy_schedule(step, max_iter):

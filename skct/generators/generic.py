@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import metrics
 from ..utils.validation import check_option
-from .base import BaseGenerator, distance, distance_gradient
+from .base import BaseGenerator, distance
 
 __all__ = ["GenericGenerator"]
 
@@ -68,13 +68,6 @@ class GenericGenerator(BaseGenerator):
     def penalty(self, state):
         """L1 distance from the factual, of shape (n,)."""
         return self.lambda_cost * distance(state, self.scale(state))
-
-    def penalty_gradient(self, state):
-        """Gradient of `penalty`: signs at the input, nothing at the logits."""
-        if not self.lambda_cost:
-            return None, None
-        gradient = distance_gradient(state, self.scale(state))
-        return gradient.mul_(self.lambda_cost), None
 
     def scale(self, state):
         """Factor of each feature's distance; None where all count alike."""

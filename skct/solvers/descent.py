@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 
 from ..constraints.box import Constraints
 from ..constraints.snapping import Snapper
-from ..generators.base import BaseGenerator, SearchState, has_gradient
+from ..generators.base import BaseGenerator, SearchState
 from ..utils.model import MIN_ROWS, filled_up
 from ..utils.rows import Rows
-from .forward import forward_of
+from .forward import PullBack, forward_of
 
 __all__ = ["Descent", "FactualRows", "SearchBuffers", "SearchTask"]
 
@@ -87,7 +87,6 @@ class Descent:
         generator, factual = task.generator, given.factual.detach()
         self.task, self.n_steps = task, 0
         self.forward = forward_of(task.model)
-        self.has_gradient = has_gradient(generator)
         bounds = task.constraints.bounds(factual)
         self.snapper = Snapper(task.constraints.discrete, factual, *bounds)
         all_rows = torch.ones_like(given.target, dtype=torch.bool)
@@ -106,56 +105,41 @@ class Descent:
     def advance(self, step: int) -> bool:
         """Take one step with every row that is not mature; False when none is left."""
         rows = self.rows
-        look = self.look_closely if self.has_gradient else self.look_anyhow
-        probability, gradient = look(step)
-        reached = probability.gather(1, rows.target[:, None]).squeeze(1)
-        self.record(rows.moving & (reached >= self.task.generator.threshold))
+        logits, pull_back = self.forward(rows.x_discrete)
+        probability = logits.softmax(1).gather(1, rows.target[:, None]).squeeze(1)
+        self.record(rows.moving & (probability >= self.task.generator.threshold))
         if not rows.moving.any():
             return False
-        self.move(gradient())
+        self.move(self.precondition(self.gradient(logits, pull_back, step)))
         self.n_steps = step
         self.drop_recorded()
         return True
 
     # ------------------------------------------------------------------ the gradient
 
-    def look_closely(self, step):
-        """Probabilities, and a function that returns the gradient of the objective.
-
-        Both the class loss and the penalty are differentiated by hand.
-        """
-        rows = self.rows
-        logits, pull_back = self.forward(rows.x_discrete)
-        probability = logits.softmax(1)
-
-        def gradient():
-            state = self.state(rows.z, logits, step)
-            at_input, at_logits = self.task.generator.penalty_gradient(state)
-            loss = probability.scatter_add(
-                1, rows.target[:, None], -torch.ones_like(logits[:, :1])
-            )
-            total = pull_back(loss if at_logits is None else loss.add_(at_logits))
-            return self.precondition(
-                total if at_input is None else total.add_(at_input)
-            )
-
-        return probability, gradient
-
-    def look_anyhow(self, step):
-        """As `look_closely`, differentiated automatically: any penalty, any code."""
-        rows = self.rows
-        z = rows.z.detach().requires_grad_()  # a leaf of its own, `hard` may be z
+    def gradient(self, logits: Tensor, pull_back: PullBack, step: int) -> Tensor:
+        """Gradient of class loss and penalty at the state, rows added up."""
+        # The objective is f(z, logits(x_discrete(z))). Both arguments are leaves of the
+        # graph, so that autograd sees a few small operations and no network:
+        #     df/dz = d_z f + (d_logits f  d logits/d x_discrete)  dx/dz
+        # The network's factor is `pull_back`. Snapping has no derivative; its gradient
+        # goes straight through, d x_discrete/dx = 1. In model-input space x is z.
+        rows, generator = self.rows, self.task.generator
+        z, logits = rows.z.detach().requires_grad_(), logits.requires_grad_()
         x = self.decode(z)
-        logits = self.task.model(rows.x_discrete + (x - x.detach()))  # straight through
-
-        def gradient():
-            objective = cross_entropy(logits, rows.target, reduction="none")
-            objective = objective + self.task.generator.penalty(
-                self.state(x, logits, step)
-            )
-            return self.precondition(torch.autograd.grad(objective.sum(), z)[0])
-
-        return logits.detach().softmax(1), gradient
+        objective = cross_entropy(logits, rows.target, reduction="none")
+        objective = objective + generator.penalty(self.state(x, logits, step))
+        at_z, at_logits = torch.autograd.grad(
+            objective,
+            (z, logits),
+            torch.ones_like(objective),  # the gradient of its sum, without summing
+            allow_unused=True,
+            retain_graph=generator.latent,
+        )
+        pulled = pull_back(at_logits)
+        if generator.latent:
+            (pulled,) = torch.autograd.grad(x, z, pulled)
+        return pulled if at_z is None else pulled.add_(at_z)
 
     def state(self, x: Tensor, logits: Tensor, step: int) -> SearchState:
         """What a penalty may look at."""
@@ -176,7 +160,7 @@ class Descent:
         latent, weights = self.task.generator.latent, self.rows.weights
         if weights is not None and not latent:
             gradient = gradient / weights.clamp(min=LEAST_WEIGHT)
-        gradient = gradient.detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        gradient = gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         return gradient if latent else self.snapper.balance(gradient)
 
     # ------------------------------------------------------------------ the movement

@@ -284,29 +284,6 @@ def test_a_broken_promise_is_named(flaw, promise):
         check_generator(Leaky(flaw=flaw))
 
 
-class WrongGradient(ECCCoGenerator):
-    """Differentiates its penalty wrongly, at the input or at the logits."""
-
-    def __init__(self, *, where=0, **kwargs):
-        super().__init__(**kwargs)
-        self.where = where
-
-    @classmethod
-    def _get_param_names(cls):
-        return [*ECCCoGenerator._get_param_names(), "where"]
-
-    def penalty_gradient(self, state):
-        parts = list(super().penalty_gradient(state))
-        parts[self.where] = 2 * parts[self.where]
-        return tuple(parts)
-
-
-@pytest.mark.parametrize("where", [0, 1])
-def test_a_wrong_gradient_is_noticed(where):
-    with pytest.raises(AssertionError, match="must be the gradient of penalty"):
-        check_generator(WrongGradient(where=where, max_iter=30))
-
-
 # --------------------------------------------------------------------- their formulas
 
 
