@@ -11,7 +11,6 @@ from skorch.utils import get_map_location
 
 from ..classifier import trained
 from ..encoding.space import FeatureSpace
-from ..generators.gravitational import GravitationalGenerator
 from ..generators.registry import make_generator
 from ..preprocessing import TableEncoder
 from ..training.mlp import MLP
@@ -54,10 +53,10 @@ DTYPES = {
 def save_classifier(classifier, path, *, include_optimizer, include_reference):
     """Write a fitted classifier; see `CounterfactualTrainingClassifier.save`."""
     generator = classifier.generator_
-    if isinstance(generator, GravitationalGenerator) and not include_reference:
+    if generator.holds_training_rows and not include_reference:
         raise ValueError(
-            "GravitationalGenerator explains by training rows, which the file would "
-            "have to hold. Pass include_reference=True to save them, too."
+            f"{type(generator).__name__} explains by training rows, which the file "
+            "would have to hold. Pass include_reference=True to save them, too."
         )
     tensors = {}
     state = fitted_state(classifier)

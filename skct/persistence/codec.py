@@ -44,11 +44,8 @@ OBJECTS = by_name(
     *(TableEncoder, ValidSplit, *GENERATORS.values()),
 )
 # What they have learnt.
-LEARNT = {
+LEARNT = {cls.__name__: cls.fitted_attributes for cls in GENERATORS.values()} | {
     "TableEncoder": ("columns_", "n_features_in_"),
-    "GenericGenerator": ("scale_",),
-    "REVISEGenerator": ("vae_", "shape_"),
-    "GravitationalGenerator": ("rows_", "classes_of_rows_"),
 }
 SCALARS = by_name(
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32),

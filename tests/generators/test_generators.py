@@ -123,6 +123,19 @@ def test_clone_copies_the_parameters_and_nothing_else(generator):
     assert generator.max_iter == 30
 
 
+@pytest.mark.parametrize(
+    "generator",
+    [case.generator for case in CASES if not isinstance(case.generator, TowardsCentre)],
+    ids=repr,
+)
+def test_what_fit_learns_is_declared(generator):
+    learnt = vars(fitted(generator)).keys() - generator.get_params().keys()
+    declared = set(generator.fitted_attributes)
+    learns_nothing = getattr(generator, "distance", "") == "l1"
+    assert learnt == (set() if learns_nothing else declared)
+    assert generator.holds_training_rows == ("rows_" in declared)
+
+
 @generators
 def test_constructor_stores_what_it_is_given_without_a_look(generator):
     for name in generator.get_params():
