@@ -171,7 +171,7 @@ def check_penalty(generator, x, target, model):
 
 
 def check_search(generator, x, target, model, constraints):
-    """Feasible, honest, independent answers, without side effects."""
+    """Feasible, honest, independent counterfactuals, without side effects."""
     state = torch.get_rng_state()
     result = search(model, x, target, generator, constraints, epsilon=0.3)
     found = result.counterfactual
@@ -182,13 +182,13 @@ def check_search(generator, x, target, model, constraints):
         "use torch.autograd.grad, not backward"
     )
     assert torch.equal(constraints.project(found, x), found), (
-        "answers must satisfy the constraints"
+        "counterfactuals must satisfy the constraints"
     )
     with torch.no_grad():
         probability = model(found).softmax(1).gather(1, target[:, None])[:, 0]
     honest = torch.equal(result.mature, probability >= generator.threshold)
-    assert honest, "maturity must be what the model says about the answer"
+    assert honest, "mature must be what the model says about the counterfactual"
     few = search(model, x[:3], target[:3], generator, constraints, epsilon=0.3)
     assert torch.allclose(few.counterfactual, found[:3], atol=1e-5), (
-        "a row must get the same answer alone and in company"
+        "a row must get the same counterfactual alone and in company"
     )

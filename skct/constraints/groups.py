@@ -21,7 +21,7 @@ class Group:
     ordered : bool, default=False
         The categories are ordered, so that one-way mutability has a meaning.
     baseline : bool, default=False
-        One category has no column of its own: all columns off stands for it.
+        One category has no column: all columns off stands for it.
     baseline_allowed : bool, default=True
         Whether the domain allows that category.
     """
@@ -114,7 +114,7 @@ class GroupColumns(NamedTuple):
 class GroupTables(NamedTuple):
     """All groups together, so that a step of a search hardly loops over them.
 
-    Groups are sorted by size, so that those of one size are looked at together.
+    Groups are sorted by size, so that those of one size are handled together.
     """
 
     member: Tensor  # (n_features, n_groups) 1 where a column belongs to a group

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..constraints.box import Constraints
 from ..constraints.groups import GroupTables
 from ..constraints.snapping import Snapper
-from ..utils.model import MIN_ROWS, filled_up
+from ..utils.model import MIN_ROWS, padded_positions
 from ..utils.rows import Rows
 from .cost_model import CostModel
 from .forward import forward_of
@@ -19,7 +19,7 @@ __all__ = ["coordinate_ascent"]
 
 N_STEPS = 10
 FAR = 1e30  # an open end; finite, so that times 0 it is 0
-MOST_MOVING = 3 / 4  # rows that have arrived are dropped once they are a quarter
+MOST_MOVING = 3 / 4  # finished rows are dropped once they are a quarter
 
 
 def coordinate_ascent(
@@ -70,7 +70,7 @@ def coordinate_ascent(
 
 @dataclass
 class AscentRows(Rows):
-    """Rows that are on their way."""
+    """Rows that have not reached the threshold yet."""
 
     position: Tensor  # (n,) where their results belong
     target: Tensor  # (n,) class index
@@ -85,7 +85,7 @@ class AscentRows(Rows):
 
 
 class CoordinateAscent:
-    """Rows that are on their way, and where the others have arrived."""
+    """Rows that have not reached the threshold, and results of all rows."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class CoordinateAscent:
         self.reached = torch.zeros_like(costs.target, dtype=torch.bool)
 
     def advance(self, steps_left: int) -> bool:
-        """One step with every row that has not arrived; False when all have."""
+        """One step with every row below the threshold; False when none is left."""
         reached, probability, pull_back = self.look()
         self.record(reached)
         if bool(reached.all()):
@@ -140,7 +140,7 @@ class CoordinateAscent:
         return True
 
     def look(self) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
-        """Who has arrived, probabilities, and a way back to the input."""
+        """Who has reached the threshold, probabilities, and the pull-back."""
         rows = self.rows
         rows.x = self.snapper.snap(rows.z, rows.x)
         with torch.enable_grad():
@@ -171,8 +171,8 @@ class CoordinateAscent:
         )
         # An equal part of what is left for each step that is left; an integer moves by
         # one at least, and nothing moves out of the box. What a move costs here is its
-        # distance times the weight: whether the whole way was cheap is checked at its
-        # end, by `refine`.
+        # distance times the weight: the cost of the whole
+        # path is checked at its end, by `refine`.
         length = rows.budget[:, None].clamp(min=0.0) / (steps_left * weight)
         least = self.smallest_step[column]
         length = torch.where(length > 0, length.maximum(least), 0.0)
@@ -187,7 +187,7 @@ class CoordinateAscent:
         rows.z = z.clamp_(low, high)
 
     def record(self, reached: Tensor) -> None:
-        """Write down the last step of rows that have arrived."""
+        """Write down the last step of rows that have reached the threshold."""
         rows = self.rows
         new = (reached & ~self.reached[rows.position]).nonzero().squeeze(1)
         position = rows.position[new]
@@ -196,15 +196,15 @@ class CoordinateAscent:
         self.reached[position] = True
 
     def drop_recorded(self, reached: Tensor) -> None:
-        """Drop rows that have arrived, once they are a quarter."""
+        """Drop rows that have reached the threshold, once they are a quarter."""
         n, n_left = len(reached), len(reached) - int(reached.sum())
         if n <= MIN_ROWS or n_left > MOST_MOVING * n:
             return
-        keep = filled_up(~reached)
+        keep = padded_positions(~reached)
         self.rows, self.snapper = self.rows.take(keep), self.snapper.take(keep)
 
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Last steps, and who has arrived; the last state counts, too."""
+        """Last steps, and which rows have reached the threshold by them."""
         self.record(self.look()[0])
         shape = (-1, *self.shape)
         return self.before.reshape(shape), self.after.reshape(shape), self.reached

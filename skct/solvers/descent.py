@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from ..constraints.box import Constraints
 from ..constraints.snapping import Snapper
 from ..generators.base import BaseGenerator, SearchState
-from ..utils.model import MIN_ROWS, filled_up
+from ..utils.model import MIN_ROWS, padded_positions
 from ..utils.rows import Rows
 from .forward import PullBack, forward_of
 
@@ -227,7 +227,7 @@ class Descent:
         n = len(self.rows.moving)
         if n <= MIN_ROWS or int(self.rows.moving.sum()) > most_moving * n:
             return
-        keep = filled_up(self.rows.moving)
+        keep = padded_positions(self.rows.moving)
         self.rows, self.snapper = self.rows.take(keep), self.snapper.take(keep)
 
     def take(self, index: Tensor) -> Self:

@@ -108,8 +108,8 @@ def search(
         empty = torch.zeros(0, dtype=torch.long, device=factual.device)
         return SearchResult(factual, factual, target, empty.bool(), empty)
     if weights is not None:
-        weights = weights.expand_as(factual)
-    factual, target, weights = (pad(t) for t in (factual.detach(), target, weights))
+        weights = pad(weights.expand_as(factual))
+    factual, target = pad(factual.detach()), pad(target)
     position = torch.arange(len(factual), device=factual.device)
     rows = FactualRows(position, factual, target, weights)
     buffers = SearchBuffers.start(factual, target)

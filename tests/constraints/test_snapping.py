@@ -117,7 +117,7 @@ def test_every_step_is_what_a_state_by_itself_would_be(case, unknown):
     factual = rows_of(constraints, 90, rng, unknown=unknown)
     low, high = constraints.bounds(factual)
     snapper = Snapper(constraints.discrete, factual, low, high)
-    z = hard = factual
+    z = x_discrete = factual
     for step in range(15):
         gradient = torch.tensor(rng.normal(size=z.shape), dtype=torch.float32)
         expected = balanced_by_hand(constraints, gradient, low, high)
@@ -129,17 +129,17 @@ def test_every_step_is_what_a_state_by_itself_would_be(case, unknown):
         z = z + 0.2 * balanced
         z = torch.where(z > high - 1e-3, high - 1e-3 * torch.rand_like(z), z)  # no ties
         z = torch.where(z < low, low + 1e-3 * torch.rand_like(z), z).clamp(low, high)
-        hard = snapper.snap(z, hard)
-        assert torch.equal(hard, constraints.discretize(z, factual, (low, high)))
+        x_discrete = snapper.snap(z, x_discrete)
+        assert torch.equal(x_discrete, constraints.discretize(z, factual, (low, high)))
         if step == 7:
             keep = torch.arange(0, 90, 2)
-            z, hard, factual, low, high = (
-                part[keep] for part in (z, hard, factual, low, high)
+            z, x_discrete, factual, low, high = (
+                part[keep] for part in (z, x_discrete, factual, low, high)
             )
             snapper = snapper.take(keep)
     if constraints.groups and case != "frozen":
         columns = list(constraints.groups[0].columns)
-        assert (hard[:, columns] != factual[:, columns]).any()
+        assert (x_discrete[:, columns] != factual[:, columns]).any()
 
 
 def test_at_a_tie_the_category_stays():
@@ -149,14 +149,14 @@ def test_at_a_tie_the_category_stays():
     snapper = Snapper(constraints.discrete, factual, *constraints.bounds(factual))
     z = factual.clone()
     z[0, 1] = 1.0  # as high as column 3, and before it
-    hard = snapper.snap(z, factual)
-    assert torch.equal(hard[:, 1:4], factual[:, 1:4])
+    snapped = snapper.snap(z, factual)
+    assert torch.equal(snapped[:, 1:4], factual[:, 1:4])
 
 
 def test_a_tie_is_one_whatever_the_values_of_on_and_off():
     """Standardised columns: only a division gives exactly 1 at "on"."""
-    share = torch.rand(9, generator=torch.manual_seed(0)).clamp(0.05, 0.95)
-    lower, upper = -(share / (1 - share)).sqrt(), ((1 - share) / share).sqrt()
+    mean = torch.rand(9, generator=torch.manual_seed(0)).clamp(0.05, 0.95)
+    lower, upper = -(mean / (1 - mean)).sqrt(), ((1 - mean) / mean).sqrt()
     groups = (Group(tuple(range(9))),)
     constraints = Constraints.from_arrays(
         lower, upper, ["both"] * 9, (9,), groups=groups
@@ -204,7 +204,7 @@ def test_of_two_categories_that_reach_on_the_one_that_rises_faster_is_ahead():
     step[0, 1], step[0, 3] = 1.5, 0.1  # column 1 overtakes column 3, which is on
     step[1, 1], step[1, 3] = 1.5, 0.6  # it does not
     z = snapper.clamp(factual + step)
-    hard = snapper.snap(z, factual)
-    assert hard[:, 1:4].tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    snapped = snapper.snap(z, factual)
+    assert snapped[:, 1:4].tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     free = [0, 4, 5, 10, 11]
     assert (z[:, free] <= high[:, free]).all()
