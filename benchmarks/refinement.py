@@ -4,8 +4,9 @@
 
 On the two kept tasks (see `tasks.py`), for the plain network given there and for one of
 the same shape by counterfactual training (default settings): counterfactuals as the
-search leaves them, and refined with weights from 0 to 5; beside them a plain gradient loop and
-the nearest training row. Milliseconds are of the processor, for 1,000 rows, one thread.
+search leaves them, and refined with weights from 0 to 5; beside them a plain gradient
+loop and the nearest training row. Milliseconds are of the processor, for 1,000 rows, on
+one thread.
 """
 
 import argparse

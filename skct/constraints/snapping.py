@@ -281,8 +281,12 @@ class Snapper:
     ) -> Tensor:
         """Switch on the category with the highest score in each group of some rows.
 
-        This is the rule. `x` and `score` are of these rows; columns outside of groups
-        of the result mean nothing.
+        This is the rule, for single states and within a search: at a tie the category
+        that is on stays on, or else the first wins; the category without a column wins
+        with more than all others; a group that is as in the factual keeps its bits.
+
+        `x` and `score` are of these rows. Columns outside of groups mean nothing in the
+        result.
         """
         best, winner = groups.best(score)
         present = rows.winner.index_select(0, index)

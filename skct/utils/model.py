@@ -76,7 +76,8 @@ def sound_logits(module: nn.Module, encoded: np.ndarray) -> Tensor:
         raise ValueError(
             f"The network's logits are infinite or NaN for {undefined.sum()} of "
             f"{len(undefined)} rows, the first of them row {undefined.argmax()}: "
-            "values there are too far from those in training, or the weights are not finite."
+            "values there are too far from those in training, or the weights are not "
+            "finite."
         )
     return logits
 
