@@ -1,11 +1,12 @@
-"""What an answer costs and how plausible it is, by the plausibility weight.
+"""What a counterfactual costs and how plausible it is, by the plausibility weight.
 
     SKCT_DATA=... python benchmarks/refinement.py docs/performance
 
 On the two kept tasks (see `tasks.py`), for the plain network given there and for one of
-the same shape by counterfactual training (default settings): answers as the search
-leaves them, and refined with weights from 0 to 5; beside them a plain gradient loop and
-the nearest training row. Milliseconds are of the processor, for 1,000 rows, one thread.
+the same shape by counterfactual training (default settings): counterfactuals as the
+search leaves them, and refined with weights from 0 to 5; beside them a plain gradient
+loop and the nearest training row. Milliseconds are of the processor, for 1,000 rows, on
+one thread.
 """
 
 import argparse
@@ -42,30 +43,32 @@ def targets(task, module):
     return 1 - logits.argmax(1).numpy()
 
 
-def judge(task, target, answers, valid):
-    """Figures of one way to answer."""
-    far = np.empty(len(answers))
+def evaluate(task, target, found, valid):
+    """Figures of the counterfactuals of one way to find them."""
+    far = np.empty(len(found))
     for k in (0, 1):
         rows, seen = target == k, task.X_train[task.y_train == k]
-        far[rows] = implausibility(answers[rows], seen)
+        far[rows] = implausibility(found[rows], seen)
     return {
         "valid": float(valid.mean()),
-        "cost": float(cost(task.X, answers)[valid].mean()),
-        "changed": float((answers != task.X)[valid].sum(1).mean()),
+        "cost": float(cost(task.X, found)[valid].mean()),
+        "changed": float((found != task.X)[valid].sum(1).mean()),
         "implausibility": float(far[valid].mean()),
     }
 
 
 def explained(task, module, target, **options):
-    """Figures of our answers, and milliseconds."""
+    """Figures of our counterfactuals, and milliseconds."""
     explainer = CounterfactualExplainer(module, domain=None, **options)
     explainer.fit(task.X_train, task.y_train)
     seconds = []
     for _ in range(6):
         started = time.process_time()
-        answer = explainer.explain(task.X, target=target)
+        explanation = explainer.explain(task.X, target=target)
         seconds.append(time.process_time() - started)
-    figures = judge(task, target, np.asarray(answer.counterfactual), answer.valid)
+    figures = evaluate(
+        task, target, np.asarray(explanation.counterfactual), explanation.valid
+    )
     return figures | {"ms": 1000 * statistics.median(seconds[1:])}
 
 
@@ -93,8 +96,8 @@ def compare(name):
     for kind, module in networks(task).items():
         target = targets(task, module)
         given = {"task": name, "network": kind}
-        for way, answers, valid in others(task, module, target):
-            rows.append(given | {"way": way, **judge(task, target, answers, valid)})
+        for way, found, valid in others(task, module, target):
+            rows.append(given | {"way": way, **evaluate(task, target, found, valid)})
         rough = explained(task, module, target, refine=False)
         rows.append(given | {"way": "refine=False", **rough})
         for weight in WEIGHTS:

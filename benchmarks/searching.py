@@ -7,7 +7,7 @@ one column frozen, one that only rises. `SGD` and `Adam` are the loop that one w
 write: all rows in one tensor, the optimiser's steps on class loss and distance (SGD's
 as ours, Adam's half of it), no constraints, until every row has reached its target.
 `products` are the matrix products of forward and backward pass of the rows that are
-still on their way, in blocks that fit the cache.
+still searched, in blocks that fit the cache.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def loop(model, factual, target, lr, optimiser="SGD"):
 
 
 def products(model, n_iter, d):
-    """Function that multiplies what the rows on their way need, and nothing else."""
+    """Function that multiplies what the searched rows need, and nothing else."""
     import torch
 
     from skct.utils.model import BLOCK
@@ -119,7 +119,7 @@ def measure(threads, rows, steps, repeats):
     import torch
 
     torch.set_num_threads(threads)
-    answer = []
+    table = []
     for name, hidden in NETWORKS.items():
         for d in (10, 100):
             model, X = trained(d, hidden)
@@ -127,12 +127,12 @@ def measure(threads, rows, steps, repeats):
                 factual, target = rows_of(model, X, n)
                 for step in steps:
                     found = compare(model, factual, target, step, repeats)
-                    answer.append([name, d, n, step, *found])
-    return answer
+                    table.append([name, d, n, step, *found])
+    return table
 
 
 def compare(model, factual, target, step, repeats):
-    """Mean steps, seconds of each side, share of its rows that are valid."""
+    """Mean steps, seconds of each side, fraction of its rows that are valid."""
     from functools import partial
 
     found = ours(model, factual, target, step)
@@ -177,7 +177,7 @@ def main():
                     valid["ours"] * seconds[side] / (valid[side] * seconds["ours"])
                 )
             row["times products"] = seconds["ours"] / seconds["products"]
-            row |= {f"valid, {side}": share for side, share in valid.items()}
+            row |= {f"valid, {side}": fraction for side, fraction in valid.items()}
             table.append(row)
     show(table)
 

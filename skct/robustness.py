@@ -184,12 +184,12 @@ def recourse_robustness(
             "The 'constraints' and 'factual' parameters belong together: a box is one "
             "around a factual. Pass both or none."
         )
-    if constraints is not None:
-        factual = check_features(factual, "factual")
-        if factual.shape != x.shape:
+    if constraints is not None and factual is not None:
+        start = check_features(factual, "factual")
+        if start.shape != x.shape:
             allowed = f"of the shape of counterfactual, {tuple(x.shape)}"
-            raise wrong("factual", allowed, tuple(factual.shape))
-        box = constraints.bounds(factual)
+            raise wrong("factual", allowed, tuple(start.shape))
+        box = constraints.bounds(start)
     seed = draw_seed(random_state)
     reached = torch.zeros(len(x))
     for draw in range(n_draws):
@@ -199,7 +199,7 @@ def recourse_robustness(
         normal = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
         noisy = x + noise * normal
         if constraints is not None:
-            noisy = constraints.discretize(noisy.clamp(*box), factual, box)
+            noisy = constraints.discretize(noisy.clamp(*box), start, box)
         reached += is_right(model, noisy, target)
     return reached.numpy().astype(float) / n_draws
 

@@ -1,5 +1,6 @@
 """What a counterfactual may change: mutability, domain, categories, integers."""
 
-from .box import Constraints, Group
+from .box import Constraints
+from .groups import Group
 
 __all__ = ["Constraints", "Group"]

@@ -1,58 +1,25 @@
 """What a counterfactual may change: mutability, domain, categories, integers."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..utils.validation import parameter_error, wrong
+from .groups import Group, GroupColumns, GroupTables
+from .snapping import DiscreteColumns, snap_once
 from .spec import resolve_domain, resolve_mutability
 
-__all__ = ["Constraints", "Group"]
+__all__ = ["Constraints"]
 
 
-@dataclass(frozen=True)
-class Group:
-    """Columns that together encode one category.
-
-    Parameters
-    ----------
-    columns : tuple of int
-        Positions in the flattened model input, one per category, in category order.
-    ordered : bool, default=False
-        The categories are ordered, so that one-way mutability has a meaning.
-    baseline : bool, default=False
-        One category has no column of its own: all columns off stands for it.
-    baseline_allowed : bool, default=True
-        Whether the domain allows that category.
-    """
-
-    columns: tuple[int, ...]
-    ordered: bool = False
-    baseline: bool = False
-    baseline_allowed: bool = True
-
-
-class Grouping(NamedTuple):
-    """All groups together: C columns in G groups."""
-
-    columns: slice | list  # positions in the flattened model input
-    sizes: list  # columns of each group
-    first: Tensor  # (G,) place of its first one among the C columns
-    member: Tensor  # (C, G) 1 where a column belongs to a group
-    baseline: Tensor  # (G,) 1 where one category has no column
-    may_be_off: Tensor  # (G,) whether that category may be chosen
-
-    def spread(self, mask):
-        """What holds for groups, column by column."""
-        return (mask.float() @ self.member.T).bool()
-
-    def total(self, values):
-        """Sum over the columns of each group, column by column."""
-        return (values @ self.member) @ self.member.T
+# Fraction of a step by which a bound may miss the lattice of an integer in float32.
+LATTICE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +72,12 @@ class Constraints:
     can_increase: Tensor
     can_decrease: Tensor
     groups: tuple[Group, ...] = ()
-    step: Tensor | None = None
-    origin: Tensor | None = None
+    # None becomes zeros in `__post_init__`.
+    step: Tensor = None  # type: ignore[assignment]
+    origin: Tensor = None  # type: ignore[assignment]
     levels: tuple[tuple[int, Tensor], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check()
         zeros = torch.zeros_like(self.lower)
         for name in ("step", "origin"):
@@ -117,19 +85,13 @@ class Constraints:
                 object.__setattr__(self, name, zeros)
         self._bound_by_lattice()
 
-    def _check(self):
+    def _check(self) -> None:
         """Check types, shapes and groups, which the search takes for granted."""
         shape = getattr(self.lower, "shape", None)
-        for name in (
-            "lower",
-            "upper",
-            "can_increase",
-            "can_decrease",
-            "step",
-            "origin",
-        ):
+        ends = ("lower", "upper", "can_increase", "can_decrease")
+        for name in (*ends, "step", "origin"):
             value = getattr(self, name)
-            if value is None and name in ("step", "origin"):
+            if value is None and name not in ends:
                 continue
             if not isinstance(value, Tensor) or value.shape != shape:
                 allowed = "a Tensor of the shape of one row, as all the others"
@@ -141,21 +103,35 @@ class Constraints:
                 allowed = f"a tuple of Group, with columns from 0 to {size - 1}"
                 raise parameter_error(self, "groups", allowed, self.groups)
 
-    def _bound_by_lattice(self):
-        """Draw the bounds of integers in to the lattice, but for float rounding."""
+    def _bound_by_lattice(self) -> None:
+        """Draw the bounds of integers in to the lattice.
+
+        A bound between two integers becomes the one inside. A bound that is an integer,
+        but for rounding in float32, keeps its bits.
+        """
         whole = self.step > 0
-        step = torch.where(whole, self.step, 1.0)
-        low = self.origin + step * ((self.lower - self.origin) / step - 1e-3).ceil()
-        high = self.origin + step * ((self.upper - self.origin) / step + 1e-3).floor()
-        near_low = (low - self.lower).abs() <= 2e-3 * step
-        near_high = (high - self.upper).abs() <= 2e-3 * step
+        step, origin = torch.where(whole, self.step, 1.0), self.origin
+        # The tolerance lets `ceil` and `floor` find the integer that a bound just
+        # misses; the comparison after it is twice as wide, to be sure to see that one.
+        tolerance = LATTICE_TOLERANCE
+        low = origin + step * ((self.lower - origin) / step - tolerance).ceil()
+        high = origin + step * ((self.upper - origin) / step + tolerance).floor()
+        near_low = (low - self.lower).abs() <= 2 * tolerance * step
+        near_high = (high - self.upper).abs() <= 2 * tolerance * step
         lower = torch.where(whole & ~near_low, low, self.lower)
         upper = torch.where(whole & ~near_high, high, self.upper)
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
 
     @classmethod
-    def from_spec(cls, mutability=None, domain=None, *, feature_names, groups=()):
+    def from_spec(
+        cls,
+        mutability: Mapping[Any, str] | ArrayLike | None = None,
+        domain: Mapping[Any, tuple[float | None, float | None]] | None = None,
+        *,
+        feature_names: ArrayLike,
+        groups: Sequence[Group] = (),
+    ) -> Self:
         """Build constraints from words and bounds per model-input feature.
 
         Parameters
@@ -181,57 +157,66 @@ class Constraints:
             For an unknown feature or word, or a lower bound above the upper one.
         """
         names = np.asarray(feature_names, dtype=object)
-        words = resolve_mutability(mutability, names.ravel(), names.shape)
-        bounds = resolve_domain(domain, names.ravel())
+        flat_names = names.ravel().tolist()
+        given = resolve_mutability(mutability, flat_names, names.shape)
+        bounds = resolve_domain(domain, flat_names)
         lower = np.full(names.size, -np.inf)
         upper = np.full(names.size, np.inf)
-        box = cls.from_arrays(lower, upper, words, names.shape, groups=tuple(groups))
+        box = cls.from_arrays(lower, upper, given, names.shape, groups=tuple(groups))
         for group in box.groups:
             lower[list(group.columns)], upper[list(group.columns)] = 0.0, 1.0
         for position, (low, high) in bounds.items():
             lower[position] = lower[position] if low is None else low
             upper[position] = upper[position] if high is None else high
-        return cls.from_arrays(lower, upper, words, names.shape, groups=tuple(groups))
+        return cls.from_arrays(lower, upper, given, names.shape, groups=tuple(groups))
 
     @classmethod
-    def from_arrays(cls, lower, upper, words, shape, **others):
+    def from_arrays(
+        cls,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        mutability: ArrayLike,
+        shape: tuple[int, ...],
+        **others: Any,
+    ) -> Self:
         """Build constraints from flat arrays, one entry per model-input feature."""
-        words = np.asarray(words, dtype=object)
+        mutability = np.asarray(mutability, dtype=object)
 
-        def tensor(values, dtype):
+        def tensor(values: ArrayLike, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.as_tensor(np.asarray(values), dtype=dtype).reshape(shape)
 
+        for name in others.keys() & {"step", "origin"}:
+            others[name] = tensor(others[name])
+        up, down = (
+            (mutability == "both") | (mutability == word)
+            for word in ("increase", "decrease")
+        )
         return cls(
-            tensor(lower, torch.float32),
-            tensor(upper, torch.float32),
-            tensor((words == "both") | (words == "increase"), torch.bool),
-            tensor((words == "both") | (words == "decrease"), torch.bool),
-            **{
-                name: tensor(value, torch.float32)
-                if name in ("step", "origin")
-                else value
-                for name, value in others.items()
-            },
+            tensor(lower),
+            tensor(upper),
+            tensor(up, torch.bool),
+            tensor(down, torch.bool),
+            **others,
         )
 
     @classmethod
-    def unbounded(cls, shape):
+    def unbounded(cls, shape: tuple[int, ...]) -> Self:
         """Every feature continuous, free to move, in both directions."""
         size = int(np.prod(shape))
         infinite = np.full(size, np.inf)
         return cls.from_arrays(-infinite, infinite, ["both"] * size, shape)
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Number of model-input features."""
         return self.lower.numel()
 
     @property
-    def fixed(self):
+    def fixed(self) -> Tensor:
         """Features that cannot change, bool Tensor of shape (*features,)."""
         return ~(self.can_increase | self.can_decrease)
 
-    def bounds(self, factual):
+    def bounds(self, factual: Tensor) -> tuple[Tensor, Tensor]:
         """Box in which the counterfactuals of `factual` lie; computed once a search.
 
         Parameters
@@ -249,40 +234,14 @@ class Constraints:
         high = torch.maximum(
             torch.where(self.can_increase, self.upper, -torch.inf), factual
         )
-        if self.groups:
-            low, high = self._group_bounds(factual.flatten(1), low, high)
-        return low, high
+        if not self.groups:
+            return low, high
+        flat_low, flat_high = low.flatten(1).clone(), high.flatten(1).clone()
+        for part in self._group_columns:
+            part.narrow(factual.flatten(1), flat_low, flat_high)
+        return flat_low.reshape(low.shape), flat_high.reshape(high.shape)
 
-    def _group_bounds(self, factual, low, high):
-        """Close a group whose category is frozen, and the wrong side of an order."""
-        shape = low.shape
-        low, high = low.flatten(1).clone(), high.flatten(1).clone()
-        lower, upper = self.lower.flatten(), self.upper.flatten()
-        can_up, can_down = self.can_increase.flatten(), self.can_decrease.flatten()
-        for group in self.groups:
-            columns = torch.tensor(group.columns, device=low.device)
-            values = factual[:, columns]
-            active = values > lower[columns]
-            up, down = can_up[columns].all(), can_down[columns].all()
-            if group.ordered and up != down:
-                rank = torch.arange(len(columns), device=low.device) + group.baseline
-                current = (active * rank).sum(1, keepdim=True)
-                allowed = rank >= current if up else rank <= current
-                on = torch.maximum(upper[columns].expand_as(values), values)
-                off = torch.minimum(lower[columns].expand_as(values), values)
-                low[:, columns] = torch.where(allowed, off, values)
-                high[:, columns] = torch.where(allowed, on, values)
-                low[:, columns] = torch.where(active, off, low[:, columns])
-                known = active.any(1, keepdim=True) | group.baseline
-                low[:, columns] = torch.where(known, low[:, columns], values)
-                high[:, columns] = torch.where(known, high[:, columns], values)
-            else:
-                stuck = (active & (low[:, columns] >= values)).any(1, keepdim=True)
-                low[:, columns] = torch.where(stuck, values, low[:, columns])
-                high[:, columns] = torch.where(stuck, values, high[:, columns])
-        return low.reshape(shape), high.reshape(shape)
-
-    def project(self, x, factual):
+    def project(self, x: Tensor, factual: Tensor) -> Tensor:
         """Move `x` into the box of `factual`: idempotent, the factual stays put.
 
         Parameters
@@ -295,7 +254,7 @@ class Constraints:
         """
         return x.clamp(*self.bounds(factual))
 
-    def protect(self, neighbour, counterfactual):
+    def protect(self, neighbour: Tensor, counterfactual: Tensor) -> Tensor:
         """Hide forbidden directions from the contrastive divergence (Sec. III-D).
 
         Parameters
@@ -316,53 +275,20 @@ class Constraints:
         protected = torch.where(self.can_decrease, neighbour, floor)
         ceiling = torch.minimum(protected, counterfactual)
         result = torch.where(self.can_increase, protected, ceiling)
-        return self._protect_ordered(result, neighbour, counterfactual)
+        one_way = [part for part in self._group_columns if part.is_one_way]
+        if not one_way:
+            return result
+        flat = result.flatten(1).clone()
+        for part in one_way:
+            part.protect(flat, neighbour.flatten(1), counterfactual.flatten(1))
+        return flat.reshape(result.shape)
 
-    def _protect_ordered(self, result, neighbour, counterfactual):
-        """One-way categories: the neighbour's unless it lies on the wrong side."""
-        for group in self.groups:
-            columns = torch.tensor(group.columns, device=result.device)
-            up = self.can_increase.flatten()[columns].all()
-            down = self.can_decrease.flatten()[columns].all()
-            if not group.ordered or up == down:
-                continue
-            lower = self.lower.flatten()[columns]
-            rank = torch.arange(len(columns), device=result.device) + group.baseline
-            theirs = neighbour.flatten(1)[:, columns]
-            ours = counterfactual.flatten(1)[:, columns]
-            gap = (((theirs > lower) * rank) - ((ours > lower) * rank)).sum(1)
-            wrong = (gap < 0 if up else gap > 0).unsqueeze(1)
-            flat = result.flatten(1).clone()
-            flat[:, columns] = torch.where(wrong, ours, theirs)
-            result = flat.reshape(result.shape)
-        return result
-
-    def balance(self, gradient, low, high):
-        """Make a search step in a group a choice: what one column gains, others lose.
-
-        Subtracts the mean over the columns that can move, as a projection on the
-        simplex would. Otherwise two columns that both rise end in a tie at "on".
-
-        Parameters
-        ----------
-        gradient, low, high : Tensor of shape (n, *features)
-            Gradient of the search, and `bounds` of the factuals.
-
-        Returns
-        -------
-        balanced : Tensor of shape (n, *features)
-        """
-        if not self.groups:
-            return gradient
-        groups, flat = self.grouping, gradient.flatten(1).clone()
-        movable = (high > low).flatten(1)[:, groups.columns].float()
-        block = flat[:, groups.columns] * movable
-        count = (movable @ groups.member + groups.baseline).clamp(min=1)
-        mean = (block @ groups.member) / count
-        flat[:, groups.columns] = block - mean @ groups.member.T
-        return flat.reshape(gradient.shape)
-
-    def discretize(self, x, factual=None, bounds=None):
+    def discretize(
+        self,
+        x: Tensor,
+        factual: Tensor | None = None,
+        bounds: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Snap categories and integers: what the model sees and what is returned.
 
         Parameters
@@ -385,103 +311,45 @@ class Constraints:
             bounds = (
                 (self.lower, self.upper) if factual is None else self.bounds(factual)
             )
-        low, high = bounds
-        snapped = x
-        if self._has_lattice:
-            step = torch.where(self.step > 0, self.step, 1.0)
-            lattice = self.origin + ((x - self.origin) / step).round() * step
-            snapped = torch.where(self.step > 0, lattice.clamp(low, high), x)
-            if factual is not None:
-                near = (snapped - factual).abs() < 0.5 * self.step
-                snapped = torch.where(near | (x == factual), factual, snapped)
-        if self.levels:
-            snapped = self.snap_levels(snapped, factual, low, high)
+        low, high = (end.expand_as(x) for end in bounds)
+        return snap_once(self.discrete, x, factual, low, high)
+
+    @cached_property
+    def discrete(self) -> DiscreteColumns:
+        """Columns that are not continuous, for a `Snapper`."""
+        step = self.step.flatten()
+        integers = (step > 0).nonzero().squeeze(1)
+        groups = None
         if self.groups:
-            snapped = self._snap_groups(x, snapped, factual, low, high)
-        return snapped
-
-    def snap_levels(self, x, factual, low, high):
-        """Integers whose encoding is bent: the nearest encoded integer."""
-        flat = x.flatten(1).clone()
-        low, high = (
-            end.flatten(-self.lower.dim()).expand_as(flat) for end in (low, high)
-        )
-        for column, values in self.levels:
-            middle = (values[1:] + values[:-1]) / 2
-            near = values[torch.bucketize(flat[:, column].contiguous(), middle)]
-            near = near.clamp(low[:, column], high[:, column])
-            if factual is not None:
-                known = factual.flatten(1)[:, column]
-                near = torch.where((near - known).abs() < 1e-5, known, near)
-            flat[:, column] = near
-        return flat.reshape(x.shape)
-
-    def _snap_groups(self, x, snapped, factual, low, high):
-        """Switch on the column with the highest score in each group, all at once."""
-        groups, flat = self.grouping, x.flatten(1)
-        low, high = (
-            end.flatten(-self.lower.dim()).expand_as(flat)[:, groups.columns]
-            for end in (low, high)
-        )
-        x_block = flat[:, groups.columns]
-        score = torch.where(high > low, (x_block - low) / (high - low), -torch.inf)
-        best, place = zip(
-            *[part.max(1) for part in score.split(groups.sizes, 1)], strict=True
-        )
-        best, winner = torch.stack(best, 1), torch.stack(place, 1) + groups.first
-        block = low.scatter(1, winner, high.gather(1, winner))
-        known = None if factual is None else factual.flatten(1)[:, groups.columns]
-        empty = groups.may_be_off.expand_as(best)
-        if known is not None:
-            off = self.lower.flatten()[groups.columns]
-            empty = empty | ((known > off).float() @ groups.member == 0)
-        if empty.any():  # rows that may have no column on
-            rest = 1.0 - score.clamp(min=0.0) @ groups.member
-            block = torch.where(groups.spread(empty & (rest > best)), low, block)
-        if known is not None:
-            moved = (x_block != known).float() @ groups.member > 0
-            block = torch.where(groups.spread(moved), block, known)
-        out = snapped.flatten(1).clone()
-        out[:, groups.columns] = block
-        return out.reshape(x.shape)
+            groups = GroupTables.build(self._group_columns, self.n_features)
+        origin = self.origin.flatten()[integers]
+        return DiscreteColumns(integers, step[integers], origin, self.levels, groups)
 
     @cached_property
-    def grouping(self):
-        """Groups as tensors, so that a step hardly has to loop over them."""
-        columns = [c for group in self.groups for c in group.columns]
-        sizes = [len(group.columns) for group in self.groups]
-        owner = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-        adjacent = columns == list(range(columns[0], columns[0] + len(columns)))
-        may_be_off = [
-            g.baseline and g.baseline_allowed and not self._rises(g)
-            for g in self.groups
-        ]
-        device = self.lower.device
-        return Grouping(
-            columns=slice(columns[0], columns[-1] + 1) if adjacent else columns,
-            sizes=sizes,
-            first=(torch.tensor(sizes).cumsum(0) - torch.tensor(sizes)).to(device),
-            member=torch.eye(len(sizes))[owner].to(device),
-            baseline=torch.tensor([float(g.baseline) for g in self.groups]).to(device),
-            may_be_off=torch.tensor(may_be_off).to(device),
-        )
+    def _group_columns(self) -> list[GroupColumns]:
+        """Each group beside what holds for its columns."""
+        parts = []
+        for group in self.groups:
+            columns = torch.tensor(group.columns, device=self.lower.device)
+            lower, upper, can_rise, can_fall = (
+                part.flatten()[columns]
+                for part in (
+                    self.lower,
+                    self.upper,
+                    self.can_increase,
+                    self.can_decrease,
+                )
+            )
+            can_move = bool(can_rise.all()), bool(can_fall.all())
+            parts.append(GroupColumns(group, columns, lower, upper, *can_move))
+        return parts
 
-    def _rises(self, group):
-        """Whether the category can only go up, so never back to the baseline."""
-        columns = list(group.columns)
-        can_fall = self.can_decrease.flatten()[columns].all()
-        return bool(group.ordered and not can_fall)
-
-    @cached_property
-    def _has_lattice(self):
-        return bool((self.step > 0).any())
-
-    @cached_property
-    def is_discrete(self):
+    @property
+    def is_discrete(self) -> bool:
         """Whether any feature is a category or an integer."""
-        return bool(self.groups) or bool(self.levels) or self._has_lattice
+        return bool(self.discrete)
 
-    def __and__(self, other):
+    def __and__(self, other: "Constraints") -> "Constraints":
         """Intersection: what both allow."""
         if not isinstance(other, Constraints):
             return NotImplemented
@@ -506,7 +374,7 @@ class Constraints:
             origin=torch.where(mine, self.origin, other.origin),
         )
 
-    def shape_only(self):
+    def shape_only(self) -> "Constraints":
         """Categories and integers without mutability and domain."""
         free = torch.ones_like(self.can_increase)
         infinite = torch.full_like(self.lower, torch.inf)
@@ -525,7 +393,7 @@ class Constraints:
             groups=tuple(replace(g, baseline_allowed=True) for g in self.groups),
         )
 
-    def to(self, device):
+    def to(self, device: torch.device | str) -> "Constraints":
         """Copy with all tensors on `device`."""
         moved = {
             field.name: getattr(self, field.name).to(device)
@@ -536,7 +404,7 @@ class Constraints:
         return replace(self, **moved)
 
 
-def check_constraints(constraints, X):
+def check_constraints(constraints: Any, X: Tensor) -> None:
     """Check that constraints are those of the model input."""
     if constraints is None:
         return

@@ -1,6 +1,10 @@
 """How users write mutability and domain: words, bounds, names and positions."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..utils.validation import MUTABILITY_WORDS, is_number, unknown_name
 
@@ -14,7 +18,7 @@ __all__ = [
 ]
 
 
-def resolve_position(key, names, where):
+def resolve_position(key: Any, names: Sequence[Any], where: str) -> int:
     """Position of a feature given by name, or by position where there are no names."""
     matches = [i for i, name in enumerate(names) if name == key]
     if len(matches) == 1:
@@ -30,7 +34,9 @@ def resolve_position(key, names, where):
     raise unknown_name("feature", key, list(names), where)
 
 
-def resolve_once(key, names, where, seen):
+def resolve_once(
+    key: Any, names: Sequence[Any], where: str, seen: dict[int, Any]
+) -> int:
     """Position of a feature that no earlier key of the dict stands for."""
     position = resolve_position(key, names, where)
     if position in seen:
@@ -42,7 +48,11 @@ def resolve_once(key, names, where, seen):
     return position
 
 
-def resolve_mutability(mutability, names, shape):
+def resolve_mutability(
+    mutability: Mapping[Any, str] | ArrayLike | None,
+    names: Sequence[Any],
+    shape: tuple[int, ...],
+) -> np.ndarray:
     """One mutability word per feature, as a flat object array."""
     words = np.full(len(names), "both", dtype=object)
     if mutability is None:
@@ -54,7 +64,7 @@ def resolve_mutability(mutability, names, shape):
             f"features alike use [{mutability!r}] * n_features."
         )
     if hasattr(mutability, "items"):
-        seen = {}
+        seen: dict[int, Any] = {}
         for key, word in mutability.items():
             position = resolve_once(key, names, "mutability", seen)
             words[position] = check_word(key, word)
@@ -75,7 +85,7 @@ def resolve_mutability(mutability, names, shape):
     return words
 
 
-def check_word(feature, word):
+def check_word(feature: Any, word: Any) -> str:
     """Check one mutability word."""
     if not isinstance(word, str) or word not in MUTABILITY_WORDS:
         allowed = ", ".join(repr(w) for w in MUTABILITY_WORDS)
@@ -86,7 +96,10 @@ def check_word(feature, word):
     return word
 
 
-def resolve_domain(domain, names):
+def resolve_domain(
+    domain: Mapping[Any, tuple[float | None, float | None]] | None,
+    names: Sequence[Any],
+) -> dict[int, tuple[float | None, float | None]]:
     """Bounds by position, for the listed features only."""
     if domain is None:
         return {}
@@ -95,14 +108,15 @@ def resolve_domain(domain, names):
             "The 'domain' parameter must be 'auto', None or a dict from feature to "
             f"(low, high) or to allowed categories. Got {domain!r} instead."
         )
-    resolved, seen = {}, {}
+    resolved: dict[int, tuple[float | None, float | None]] = {}
+    seen: dict[int, Any] = {}
     for key, bounds in domain.items():
         position = resolve_once(key, names, "domain", seen)
         resolved[position] = check_bounds(key, bounds)
     return resolved
 
 
-def check_bounds(feature, bounds):
+def check_bounds(feature: Any, bounds: Any) -> tuple[float | None, float | None]:
     """Check one pair (low, high) of a numeric feature."""
     pair = tuple(bounds) if isinstance(bounds, (tuple, list, np.ndarray)) else ()
     if len(pair) != 2 or not all(b is None or is_number(b) and b == b for b in pair):

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from ..constraints.box import Constraints, Group
+from ..constraints import Constraints, Group
 from ..preprocessing import is_category, to_numbers
 from ..utils.validation import wrong
 from . import transformers

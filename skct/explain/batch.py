@@ -130,7 +130,8 @@ def search_encoded(
         return unrefined, unrefined, n_iter
     reference = None
     if model.reference is not None:
-        reference = [torch.from_numpy(part).to(device) for part in model.reference]
+        rows, codes = (torch.from_numpy(part).to(device) for part in model.reference)
+        reference = rows, codes
     refined = refine(
         model.module,
         result,

@@ -1,13 +1,13 @@
 """`BaseGenerator`: what the search minimises besides the class loss."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from ..utils.validation import check_integer, check_real
 
-__all__ = ["BaseGenerator", "has_gradient"]
+__all__ = ["BaseGenerator", "SearchState"]
 
 
 class SearchState(NamedTuple):
@@ -16,7 +16,8 @@ class SearchState(NamedTuple):
     `x` is the relaxed state of shape (n, *features), `logits` are those of the snapped
     state; `step` counts from 1 to `max_iter`; `weights` has the shape of `x`, or is
     None for equal weights; `anchors` is what `BaseGenerator.anchors` returned for these
-    rows.
+    rows. Penalties are differentiated with respect to `x` and `logits`, which is a leaf
+    of the graph: what happens between the two is the search's business.
     """
 
     x: Tensor
@@ -29,7 +30,7 @@ class SearchState(NamedTuple):
     anchors: Tensor | None = None
 
 
-def distance(state, scale=None):
+def distance(state: SearchState, scale: Tensor | None = None) -> Tensor:
     """Weighted L1 distance of each row from its factual, of shape (n,)."""
     change = (state.x - state.factual).abs()
     if state.weights is not None:
@@ -39,14 +40,6 @@ def distance(state, scale=None):
     return change.flatten(1).sum(1)
 
 
-def distance_gradient(state, scale=None):
-    """Gradient of `distance` at the state, in its shape."""
-    gradient = (state.x - state.factual).sign_()
-    if state.weights is not None:
-        gradient = gradient.mul_(state.weights)
-    return gradient if scale is None else gradient.mul_(scale)
-
-
 class BaseGenerator(BaseEstimator):
     """Protocol of all generators: hyper-parameters, one penalty, maybe a latent space.
 
@@ -54,6 +47,10 @@ class BaseGenerator(BaseEstimator):
     its own; the search, constraints and batching come for free. What it learns from the
     training rows it learns in `fit` and keeps in attributes that end in ``_``.
     `skct.testing.check_generator` tells whether it keeps the promises.
+
+    Class attributes say what others need to know: `latent`, `fitted_attributes` (names
+    of what `fit` learns) and `holds_training_rows` (whether that has rows of the
+    training data in it, which a saved model hands on only if asked to).
 
     Parameters
     ----------
@@ -70,21 +67,30 @@ class BaseGenerator(BaseEstimator):
     --------
     >>> from skct import BaseGenerator
     >>> class Greedy(BaseGenerator):
-    ...     def penalty(self, state):
+    ...     def penalty(self, state: SearchState) -> Tensor:
     ...         return 0 * state.logits[:, 0]
     >>> Greedy(max_iter=50)
     Greedy(max_iter=50)
     """
 
-    latent = False  # True: the search moves z and looks at x = decode(z)
+    latent: bool = False  # True: the search moves z and looks at x = decode(z)
+    fitted_attributes: tuple[str, ...] = ()
+    holds_training_rows: bool = False
 
-    def __init__(self, *, max_iter=30, step_size=0.1, threshold=0.5, lambda_cost=0.001):
+    def __init__(
+        self,
+        *,
+        max_iter: int = 30,
+        step_size: float = 0.1,
+        threshold: float = 0.5,
+        lambda_cost: float = 0.001,
+    ):
         self.max_iter = max_iter
         self.step_size = step_size
         self.threshold = threshold
         self.lambda_cost = lambda_cost
 
-    def check(self):
+    def check(self) -> Self:
         """Raise a ValueError that names the first parameter out of range."""
         check_integer(self, "max_iter", low=1)
         check_real(self, "step_size", low=0, open_low=True)
@@ -92,7 +98,7 @@ class BaseGenerator(BaseEstimator):
         check_real(self, "lambda_cost", low=0)
         return self
 
-    def fit(self, X, y=None):
+    def fit(self, X: Tensor, y: Tensor | None = None) -> Self:
         """Learn from the encoded training rows; nothing to do unless overridden.
 
         Parameters
@@ -106,7 +112,7 @@ class BaseGenerator(BaseEstimator):
         """
         return self
 
-    def anchors(self, factual, target):
+    def anchors(self, factual: Tensor, target: Tensor) -> Tensor | None:
         """What the penalty of each row needs throughout its search.
 
         Called once per block of rows; `penalty` finds the entries of its rows in
@@ -123,7 +129,7 @@ class BaseGenerator(BaseEstimator):
         """
         return None
 
-    def encode(self, x):
+    def encode(self, x: Tensor) -> Tensor:
         """Model input to latent code, deterministic; the identity by default.
 
         Parameters
@@ -136,7 +142,7 @@ class BaseGenerator(BaseEstimator):
         """
         return x
 
-    def decode(self, z):
+    def decode(self, z: Tensor) -> Tensor:
         """Latent code to model input; the identity by default.
 
         Parameters
@@ -149,7 +155,7 @@ class BaseGenerator(BaseEstimator):
         """
         return z
 
-    def penalty(self, state):
+    def penalty(self, state: SearchState) -> Tensor:
         """Penalty of each row, added to the class loss of its target.
 
         Parameters
@@ -161,34 +167,3 @@ class BaseGenerator(BaseEstimator):
         penalty : Tensor of shape (n,)
         """
         raise NotImplementedError(f"{type(self).__name__} must define `penalty`.")
-
-    def penalty_gradient(self, state):
-        """Gradient of `penalty`, for speed; without it the search differentiates.
-
-        A class that overrides `penalty` alone is differentiated automatically, whatever
-        its parents define here.
-
-        Parameters
-        ----------
-        state : SearchState
-
-        Returns
-        -------
-        at_input : Tensor of shape (n, *features) or None
-            Gradient with respect to ``state.x``, a new tensor; None: zero.
-        at_logits : Tensor of shape (n, n_classes) or None
-            Gradient with respect to ``state.logits``; None: zero.
-        """
-        raise NotImplementedError
-
-
-def has_gradient(generator):
-    """Whether the class of a generator differentiates the penalty that it defines."""
-    if "penalty" in vars(generator):
-        return False
-    for owner in type(generator).__mro__:
-        if "penalty_gradient" in vars(owner):
-            return owner is not BaseGenerator and not generator.latent
-        if "penalty" in vars(owner):
-            return False
-    return False

@@ -1,10 +1,12 @@
 """`ECCCoGenerator`: faithful counterfactuals, by distance and energy."""
 
-import torch
+from typing import Self
+
+from torch import Tensor
 
 from ..losses import energy
 from ..utils.validation import check_real
-from .base import BaseGenerator, distance, distance_gradient
+from .base import BaseGenerator, SearchState, distance
 
 __all__ = ["ECCCoGenerator"]
 
@@ -41,11 +43,11 @@ class ECCCoGenerator(BaseGenerator):
     def __init__(
         self,
         *,
-        max_iter=30,
-        step_size=0.1,
-        threshold=0.5,
-        lambda_cost=0.001,
-        lambda_energy=5.0,
+        max_iter: int = 30,
+        step_size: float = 0.1,
+        threshold: float = 0.5,
+        lambda_cost: float = 0.001,
+        lambda_energy: float = 5.0,
     ):
         super().__init__(
             max_iter=max_iter,
@@ -55,13 +57,13 @@ class ECCCoGenerator(BaseGenerator):
         )
         self.lambda_energy = lambda_energy
 
-    def check(self):
+    def check(self) -> Self:
         """Raise a ValueError that names the first parameter out of range."""
         super().check()
         check_real(self, "lambda_energy", low=0)
         return self
 
-    def penalty(self, state):
+    def penalty(self, state: SearchState) -> Tensor:
         """L1 distance plus scheduled energy, of shape (n,)."""
         weight = self.lambda_energy * energy_schedule(state.step, state.max_iter)
         value = energy(state.logits, state.target)
@@ -69,18 +71,8 @@ class ECCCoGenerator(BaseGenerator):
             value + 1e-3 * value.square()
         )
 
-    def penalty_gradient(self, state):
-        """Gradient of `penalty`: signs at the input, the energy at the target logit."""
-        weight = self.lambda_energy * energy_schedule(state.step, state.max_iter)
-        target = state.target[:, None]
-        slope = weight * (2e-3 * state.logits.gather(1, target) - 1)
-        at_logits = torch.zeros_like(state.logits).scatter_(1, target, slope)
-        if not self.lambda_cost:
-            return None, at_logits
-        return distance_gradient(state).mul_(self.lambda_cost), at_logits
 
-
-def energy_schedule(step, max_iter):
+def energy_schedule(step: int, max_iter: int) -> float:
     """Decaying factor of the energy term; 0 throughout for ``max_iter < 13``."""
     offset = round(max_iter / 25)
     return offset / 10 * (offset + step) ** -0.9

@@ -1,11 +1,14 @@
 """`GenericGenerator`: the closest counterfactual, after Wachter et al."""
 
+from typing import Self
+
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from .. import metrics
 from ..utils.validation import check_option
-from .base import BaseGenerator, distance, distance_gradient
+from .base import BaseGenerator, SearchState, distance
 
 __all__ = ["GenericGenerator"]
 
@@ -34,14 +37,16 @@ class GenericGenerator(BaseGenerator):
     GenericGenerator(threshold=0.9)
     """
 
+    fitted_attributes = ("scale_",)
+
     def __init__(
         self,
         *,
-        max_iter=30,
-        step_size=0.1,
-        threshold=0.5,
-        lambda_cost=0.001,
-        distance="l1",
+        max_iter: int = 30,
+        step_size: float = 0.1,
+        threshold: float = 0.5,
+        lambda_cost: float = 0.001,
+        distance: str = "l1",
     ):
         super().__init__(
             max_iter=max_iter,
@@ -51,13 +56,13 @@ class GenericGenerator(BaseGenerator):
         )
         self.distance = distance
 
-    def check(self):
+    def check(self) -> Self:
         """Raise a ValueError that names the first parameter out of range."""
         super().check()
         check_option(self, "distance", ("l1", "mad"))
         return self
 
-    def fit(self, X, y=None):
+    def fit(self, X: Tensor, y: Tensor | None = None) -> Self:
         """Learn the deviation of each feature, where the distance asks for it."""
         if self.distance == "mad":
             weights = metrics.mad_weights(X.flatten(1).cpu().numpy())
@@ -65,18 +70,11 @@ class GenericGenerator(BaseGenerator):
             self.scale_ = self.scale_.reshape(X.shape[1:])
         return self
 
-    def penalty(self, state):
+    def penalty(self, state: SearchState) -> Tensor:
         """L1 distance from the factual, of shape (n,)."""
         return self.lambda_cost * distance(state, self.scale(state))
 
-    def penalty_gradient(self, state):
-        """Gradient of `penalty`: signs at the input, nothing at the logits."""
-        if not self.lambda_cost:
-            return None, None
-        gradient = distance_gradient(state, self.scale(state))
-        return gradient.mul_(self.lambda_cost), None
-
-    def scale(self, state):
+    def scale(self, state: SearchState) -> Tensor | None:
         """Factor of each feature's distance; None where all count alike."""
         if self.distance == "l1":
             return None

@@ -1,10 +1,13 @@
 """`GravitationalGenerator`: counterfactuals drawn to rows of the target class."""
 
+from typing import Self
+
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from ..utils.validation import check_integer, check_real, wrong
-from .base import BaseGenerator, distance
+from .base import BaseGenerator, SearchState, distance
 
 __all__ = ["GravitationalGenerator"]
 
@@ -46,16 +49,19 @@ class GravitationalGenerator(BaseGenerator):
     GravitationalGenerator(lambda_gravity=1.0)
     """
 
+    fitted_attributes = ("rows_", "classes_of_rows_")
+    holds_training_rows = True
+
     def __init__(
         self,
         *,
-        max_iter=30,
-        step_size=0.1,
-        threshold=0.5,
-        lambda_cost=0.001,
-        lambda_gravity=0.1,
-        n_neighbours=10,
-        n_reference=1000,
+        max_iter: int = 30,
+        step_size: float = 0.1,
+        threshold: float = 0.5,
+        lambda_cost: float = 0.001,
+        lambda_gravity: float = 0.1,
+        n_neighbours: int = 10,
+        n_reference: int = 1000,
     ):
         super().__init__(
             max_iter=max_iter,
@@ -67,7 +73,7 @@ class GravitationalGenerator(BaseGenerator):
         self.n_neighbours = n_neighbours
         self.n_reference = n_reference
 
-    def check(self):
+    def check(self) -> Self:
         """Raise a ValueError that names the first parameter out of range."""
         super().check()
         check_real(self, "lambda_gravity", low=0)
@@ -75,7 +81,7 @@ class GravitationalGenerator(BaseGenerator):
         check_integer(self, "n_reference", low=1)
         return self
 
-    def fit(self, X, y):
+    def fit(self, X: Tensor, y: Tensor | None = None) -> Self:
         """Keep rows of each class.
 
         Parameters
@@ -90,12 +96,16 @@ class GravitationalGenerator(BaseGenerator):
         if y is None or len(y) != len(X):
             allowed = f"{len(X)} class indices, one per row of X"
             raise wrong("y", allowed, None if y is None else tuple(y.shape))
-        kept = [evenly((y == k).nonzero()[:, 0], self.n_reference) for k in y.unique()]
-        rows = torch.cat(kept)
+        rows = torch.cat(
+            [
+                evenly_spaced((y == k).nonzero()[:, 0], self.n_reference)
+                for k in y.unique()
+            ]
+        )
         self.rows_, self.classes_of_rows_ = X[rows].clone(), y[rows].clone()
         return self
 
-    def anchors(self, factual, target):
+    def anchors(self, factual: Tensor, target: Tensor) -> Tensor:
         """Neighbours of each factual; where its target class has no row, itself.
 
         Parameters
@@ -109,31 +119,35 @@ class GravitationalGenerator(BaseGenerator):
         """
         check_is_fitted(self, "rows_")
         rows = self.rows_.to(factual.device)
-        owner = self.classes_of_rows_.to(factual.device)
+        classes = self.classes_of_rows_.to(factual.device)
+        # Positions among the rows kept and, behind them, the factuals.
         nearest = torch.empty(
             len(factual), self.n_neighbours, dtype=torch.long, device=factual.device
         )
         for k in target.unique():
-            theirs = (owner == k).nonzero()[:, 0]
-            mine = target == k
-            if not len(theirs):  # nothing pulls
-                nearest[mine] = len(rows) + mine.nonzero()
+            of_class, searched = (classes == k).nonzero()[:, 0], target == k
+            if not len(of_class):
+                # No reference row of this class: use the factual, zero gradient.
+                nearest[searched] = len(rows) + searched.nonzero()
                 continue
-            gap = torch.cdist(factual[mine].flatten(1), rows[theirs].flatten(1), p=1)
-            size = min(self.n_neighbours, len(theirs))
+            gap = torch.cdist(
+                factual[searched].flatten(1), rows[of_class].flatten(1), p=1
+            )
+            size = min(self.n_neighbours, len(of_class))
             order = gap.topk(size, dim=1, largest=False).indices
-            # A class with fewer rows counts them in turn.
-            turn = torch.arange(self.n_neighbours, device=factual.device) % size
-            nearest[mine] = theirs[order[:, turn]]
+            # A class with fewer rows than neighbours: the same ones again and again.
+            repeated = torch.arange(self.n_neighbours, device=factual.device) % size
+            nearest[searched] = of_class[order[:, repeated]]
         return torch.cat([rows, factual])[nearest]
 
-    def penalty(self, state):
+    def penalty(self, state: SearchState) -> Tensor:
         """L1 distances from the factual and from its neighbours, of shape (n,)."""
+        assert state.anchors is not None  # `anchors` always returns some
         gap = (state.x.unsqueeze(1) - state.anchors).abs().flatten(2).sum(2).mean(1)
         return self.lambda_cost * distance(state) + self.lambda_gravity * gap
 
 
-def evenly(rows, n):
+def evenly_spaced(rows: Tensor, n: int) -> Tensor:
     """At most `n` of the rows, evenly spaced."""
     if len(rows) <= n:
         return rows

@@ -12,7 +12,7 @@ from .revise import REVISEGenerator
 __all__ = ["make_generator", "seed_generator"]
 
 
-GENERATORS = {
+GENERATORS: dict[str, type[BaseGenerator]] = {
     "generic": GenericGenerator,
     "eccco": ECCCoGenerator,
     "revise": REVISEGenerator,
@@ -20,7 +20,7 @@ GENERATORS = {
 }
 
 
-def make_generator(generator):
+def make_generator(generator: str | BaseGenerator) -> BaseGenerator:
     """Build an unfitted generator from a name, or clone an instance.
 
     Parameters
@@ -40,8 +40,8 @@ def make_generator(generator):
     raise wrong("generator", f"one of {names} or a BaseGenerator instance", generator)
 
 
-def seed_generator(generator, seed):
-    """Give a generator whose `random_state` is open the seed of what is around it."""
+def seed_generator(generator: BaseGenerator, seed: int) -> BaseGenerator:
+    """Give a generator whose `random_state` is None the seed of its owner."""
     if getattr(generator, "random_state", seed) is None:
         generator.set_params(random_state=seed)
     return generator

@@ -1,10 +1,14 @@
 """`REVISEGenerator`: counterfactuals by a search in a latent space."""
 
+from typing import Self
+
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from ..utils.random import as_random_state, draw_seed
 from ..utils.validation import check_integer
-from .base import BaseGenerator, distance
+from .base import BaseGenerator, SearchState, distance
 from .vae import fit_vae
 
 __all__ = ["REVISEGenerator"]
@@ -64,18 +68,19 @@ class REVISEGenerator(BaseGenerator):
     """
 
     latent = True
+    fitted_attributes = ("vae_", "shape_")
 
     def __init__(
         self,
         *,
-        max_iter=30,
-        step_size=0.1,
-        threshold=0.5,
-        lambda_cost=0.001,
-        latent_dim=None,
-        hidden_size=32,
-        n_epochs=100,
-        random_state=None,
+        max_iter: int = 30,
+        step_size: float = 0.1,
+        threshold: float = 0.5,
+        lambda_cost: float = 0.001,
+        latent_dim: int | None = None,
+        hidden_size: int = 32,
+        n_epochs: int = 100,
+        random_state: int | np.random.RandomState | None = None,
     ):
         super().__init__(
             max_iter=max_iter,
@@ -88,7 +93,7 @@ class REVISEGenerator(BaseGenerator):
         self.n_epochs = n_epochs
         self.random_state = random_state
 
-    def check(self):
+    def check(self) -> Self:
         """Raise a ValueError that names the first parameter out of range."""
         super().check()
         if self.latent_dim is not None:
@@ -98,7 +103,7 @@ class REVISEGenerator(BaseGenerator):
         as_random_state(self.random_state)
         return self
 
-    def fit(self, X, y=None):
+    def fit(self, X: Tensor, y: Tensor | None = None) -> Self:
         """Train the autoencoder.
 
         Parameters
@@ -121,16 +126,16 @@ class REVISEGenerator(BaseGenerator):
         self.shape_ = tuple(X.shape[1:])
         return self
 
-    def encode(self, x):
+    def encode(self, x: Tensor) -> Tensor:
         """Mean code of each row, of shape (n, latent_dim)."""
         check_is_fitted(self, "vae_")
         return self.vae_.encode(x.flatten(1))
 
-    def decode(self, z):
+    def decode(self, z: Tensor) -> Tensor:
         """Row of each code, of shape (n, *features)."""
         check_is_fitted(self, "vae_")
         return self.vae_.decode(z).reshape(-1, *self.shape_)
 
-    def penalty(self, state):
+    def penalty(self, state: SearchState) -> Tensor:
         """L1 distance between the decoded point and the factual, of shape (n,)."""
         return self.lambda_cost * distance(state)

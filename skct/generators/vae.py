@@ -1,7 +1,7 @@
 """The variational autoencoder that REVISE searches in."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..utils.random import seeded
 
@@ -27,7 +27,12 @@ class VAE(nn.Module):
     latent_dim, hidden_size : int
     """
 
-    def __init__(self, location, scale, *, latent_dim, hidden_size):
+    location: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, location: Tensor, scale: Tensor, *, latent_dim: int, hidden_size: int
+    ):
         super().__init__()
         n_features = len(location)
         self.register_buffer("location", location)
@@ -43,20 +48,22 @@ class VAE(nn.Module):
             nn.Linear(hidden_size, n_features),
         )
 
-    def encode(self, x):
+    def encode(self, x: Tensor) -> Tensor:
         """Mean code of each row: deterministic."""
         return self.posterior((x - self.location) / self.scale)[0]
 
-    def decode(self, z):
+    def decode(self, z: Tensor) -> Tensor:
         """Row of each code."""
         return self.decoder(z) * self.scale + self.location
 
-    def posterior(self, standardised):
+    def posterior(self, standardised: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the code."""
         return self.encoder(standardised).chunk(2, dim=1)
 
-    def loss(self, standardised, noise):
+    def loss(self, standardised: Tensor, noise: Tensor) -> Tensor:
         """Negative evidence lower bound per row."""
+        # Gaussian likelihood of variance NOISE, and the divergence of the code from the
+        # standard normal: (mean^2 + variance - log variance - 1) / 2 per unit.
         mean, log_variance = self.posterior(standardised)
         rebuilt = self.decoder(mean + noise * (log_variance / 2).exp())
         error = (rebuilt - standardised).square().sum(1) / NOISE
@@ -64,7 +71,9 @@ class VAE(nn.Module):
         return (error + divergence.sum(1)).mean() / 2
 
 
-def fit_vae(X, *, latent_dim, hidden_size, n_epochs, seed):
+def fit_vae(
+    X: Tensor, *, latent_dim: int, hidden_size: int, n_epochs: int, seed: int
+) -> VAE:
     """Train a VAE; same seed, same bits, and no trace in the global random state.
 
     Parameters

@@ -10,7 +10,6 @@ from skorch.history import History
 from skorch.utils import get_map_location
 
 from ..encoding.space import FeatureSpace
-from ..generators.gravitational import GravitationalGenerator
 from ..generators.registry import make_generator
 from ..preprocessing import TableEncoder
 from ..training.checks import check_net, sizes_wanted
@@ -56,10 +55,10 @@ DTYPES = {
 def save_classifier(classifier, path, *, include_optimizer, include_reference):
     """Write a fitted classifier; see `PersistenceMixin.save`."""
     generator = classifier.generator_
-    if isinstance(generator, GravitationalGenerator) and not include_reference:
+    if generator.holds_training_rows and not include_reference:
         raise ValueError(
-            "GravitationalGenerator explains by training rows, which the file would "
-            "have to hold. Pass include_reference=True to save them, too."
+            f"{type(generator).__name__} explains by training rows, which the file "
+            "would have to hold. Pass include_reference=True to save them, too."
         )
     tensors = {}
     state = fitted_state(classifier)

@@ -15,7 +15,7 @@ from skorch.dataset import Dataset, ValidSplit
 from torch import nn, optim
 from torch.utils.data import DataLoader
 
-from ..constraints.box import Constraints, Group
+from ..constraints import Constraints, Group
 from ..encoding.rules import Rule
 from ..encoding.space import RawColumn
 from ..generators.registry import GENERATORS
@@ -45,11 +45,8 @@ OBJECTS = by_name(
     *(TableEncoder, ValidSplit, *GENERATORS.values(), *OBJECTIVES.values()),
 )
 # What they have learnt.
-LEARNT = {
+LEARNT = {cls.__name__: cls.fitted_attributes for cls in GENERATORS.values()} | {
     "TableEncoder": ("columns_", "n_features_in_"),
-    "GenericGenerator": ("scale_",),
-    "REVISEGenerator": ("vae_", "shape_"),
-    "GravitationalGenerator": ("rows_", "classes_of_rows_"),
 }
 SCALARS = by_name(
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32),

@@ -1,53 +1,56 @@
-"""`walk`: steepest ascent to the target class where distance is an L1 norm."""
+"""`coordinate_ascent`: to the target class, one feature at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from ..constraints.box import Constraints
+from ..constraints.groups import GroupTables
 from ..constraints.snapping import Snapper
-from ..utils.model import MIN_ROWS, filled_up
+from ..utils.model import MIN_ROWS, padded_positions
+from ..utils.rows import Rows
+from .cost_model import CostModel
 from .forward import forward_of
 
-__all__ = ["Price", "walk"]
+__all__ = ["coordinate_ascent"]
 
 
 N_STEPS = 10
 FAR = 1e30  # an open end; finite, so that times 0 it is 0
-PER_ROW = (
-    "rows",
-    "target",
-    "left",
-    "low",
-    "high",
-    "start",
-    "factual",
-    "weights",
-    "up",
-    "down",
-    "z",
-    "previous",
-    "x",
-)
+MOST_MOVING = 3 / 4  # finished rows are dropped once they are a quarter
 
 
-def walk(model, price, start, constraints, bounds, budget, limit):
+def coordinate_ascent(
+    model: Callable[[Tensor], Tensor],
+    costs: CostModel,
+    start: Tensor,
+    constraints: Constraints,
+    bounds: tuple[Tensor, Tensor],
+    *,
+    budget: Tensor,
+    threshold: float,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Go from the cheapest point, one feature at a time, until the target is reached.
 
-    Each step spends its share of the budget on the feature with the best ratio of gain,
-    in log-odds of the target, to price at the start; a category changes as a whole. No
-    feature turns back.
+    Steepest ascent where distance is an L1 norm. Each step spends its part of the
+    budget on the feature with the best ratio of gain, in log-odds of the target, to
+    cost; a category changes as a whole. No feature turns back.
 
     Parameters
     ----------
     model : callable
         Maps a batch of shape (n, *features) to logits.
-    price : Price
+    costs : CostModel
     start : Tensor of shape (n, n_features)
-        Where to begin, ``price.minimum()``.
+        Where to begin, ``costs.minimum()``.
     constraints : Constraints
     bounds : pair of Tensor of shape (n, *features)
         ``constraints.bounds(factual)``.
     budget : Tensor of shape (n,)
         Cost to spend.
-    limit : float
+    threshold : float
         Target probability to reach.
 
     Returns
@@ -56,246 +59,235 @@ def walk(model, price, start, constraints, bounds, budget, limit):
         Relaxed states before and after the last step.
     reached : bool Tensor of shape (n,)
     """
-    walker = Walker(model, price, start, constraints, bounds, budget, limit)
+    ascent = CoordinateAscent(
+        model, costs, start, constraints, bounds, budget, threshold
+    )
     for steps_left in range(N_STEPS, 0, -1):
-        if not walker.advance(steps_left):
+        if not ascent.advance(steps_left):
             break
-    return walker.result()
+    return ascent.result()
 
 
-class Walker:
-    """Rows that are on their way, and where the others have arrived."""
+@dataclass
+class AscentRows(Rows):
+    """Rows that have not reached the threshold yet."""
 
-    def __init__(self, model, price, start, constraints, bounds, budget, limit):
-        self.forward, self.constraints = forward_of(model), constraints
-        self.limit, self.shape = limit, bounds[0].shape[1:]
-        self.lattice = constraints.step.flatten()
-        self.reached = torch.zeros_like(price.target, dtype=torch.bool)
-        # One entry per row that is on its way; `compact` thins them out.
-        self.rows = torch.arange(len(budget), device=budget.device)
-        self.factual, self.target = price.factual, price.target
-        self.weights, self.left = price.weights, budget
-        self.low, self.high = (end.flatten(1).clamp(-FAR, FAR) for end in bounds)
-        self.snapper = Snapper(constraints, self.factual, self.low, self.high)
-        self.z, self.x = start.clamp(self.low, self.high), self.factual
-        self.start = self.z = self.previous = self.snap()
-        self.up, self.down = price.of_moves(self.start)
-        if constraints.groups:
-            self.prepare_groups(constraints.grouping)
-        self.before, self.after = self.z.clone(), self.z.clone()
+    position: Tensor  # (n,) where their results belong
+    target: Tensor  # (n,) class index
+    budget: Tensor  # (n,) what is left of it
+    weights: Tensor  # (n, n_features) as are all others
+    cost_up: Tensor  # increase of the objective per unit, at the start
+    cost_down: Tensor
+    start: Tensor
+    z: Tensor  # relaxed state
+    previous: Tensor  # the one before
+    x: Tensor  # what the model sees of it
 
-    def prepare_groups(self, groups):
-        """Tables of groups: who belongs where, and what "off" is."""
-        member = self.snapper.member
-        self.off = self.constraints.lower.flatten().nan_to_num() * self.snapper.grouped
-        self.may_be_off = groups.may_be_off.to(member)
-        nothing = torch.zeros_like(member[:, :1])
-        self.columns_of = torch.cat([member, nothing], 1).T.contiguous()
-        self.group_of = torch.cat([member, 0.5 + nothing], 1).argmax(1)
 
-    def snap(self):
-        """What the model sees of the state."""
-        box = self.factual, self.low, self.high
-        self.x = self.snapper.snap(self.z, self.x, *box)
-        return self.x
+class CoordinateAscent:
+    """Rows that have not reached the threshold, and results of all rows."""
 
-    def look(self):
-        """State as the model sees it, target probability, and a way back to x."""
-        x = self.snap()
-        with torch.enable_grad():
-            logits, pull_back = self.forward(x.reshape(-1, *self.shape))
-        probability = logits.softmax(1)
-        reached = probability.gather(1, self.target[:, None]).squeeze(1) >= self.limit
-        return x, reached, probability, pull_back
+    def __init__(
+        self,
+        model: Callable[[Tensor], Tensor],
+        costs: CostModel,
+        start: Tensor,
+        constraints: Constraints,
+        bounds: tuple[Tensor, Tensor],
+        budget: Tensor,
+        threshold: float,
+    ):
+        self.forward, self.threshold = forward_of(model), threshold
+        self.shape = bounds[0].shape[1:]
+        self.smallest_step = constraints.step.flatten()
+        low, high = (end.flatten(1).clamp(-FAR, FAR) for end in bounds)
+        self.snapper = Snapper(constraints.discrete, costs.factual, low, high)
+        z = start.clamp(low, high)
+        x = self.snapper.snap(z, costs.factual)
+        self.rows = AscentRows(
+            torch.arange(len(budget), device=budget.device),
+            costs.target,
+            budget,
+            costs.weights,
+            *costs.of_moves(x),
+            start=x,
+            z=x,
+            previous=x,
+            x=x,
+        )
+        self.moves = None
+        if self.snapper.groups is not None:
+            self.moves = CategoryMoves(self.snapper.groups)
+        # For all rows, in the order in which they were given.
+        self.before, self.after = x.clone(), x.clone()
+        self.reached = torch.zeros_like(costs.target, dtype=torch.bool)
 
-    def advance(self, steps_left):
-        """One step with every row that has not arrived; False when all have."""
-        x, reached, probability, pull_back = self.look()
-        self.settle(reached)
+    def advance(self, steps_left: int) -> bool:
+        """One step with every row below the threshold; False when none is left."""
+        reached, probability, pull_back = self.look()
+        self.record(reached)
         if bool(reached.all()):
             return False
-        # The gradient of the log-odds, but for a positive factor in each row.
-        uphill = probability.neg_().scatter_add_(
-            1, self.target[:, None], torch.ones_like(probability[:, :1])
+        # The log-odds l_t - log sum_{j != t} exp(l_j) have the gradient 1 at the target
+        # and -p_j / (1 - p_t) at the others. Times 1 - p_t, which is positive and the
+        # same for all features of a row, that is the one-hot target minus p.
+        at_logits = probability.neg_().scatter_add_(
+            1, self.rows.target[:, None], torch.ones_like(probability[:, :1])
         )
-        slope = pull_back(uphill).flatten(1)
-        self.step(x, slope.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0), steps_left)
-        self.compact(reached)
+        slope = pull_back(at_logits).flatten(1)
+        self.step(slope.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0), steps_left)
+        self.drop_recorded(reached)
         return True
 
-    def step(self, x, slope, steps_left):
-        """Move each row along the feature that is worth most."""
-        sign, gain = slope.sign(), slope.abs()
-        if self.constraints.groups:
-            sign, gain, price = self.offers(x, slope, sign, gain)
-        else:
-            price = choice(sign, self.up, self.down)
-        room = (choice(sign, self.high, self.low) - self.z).abs_()
-        onward = ((self.z - self.start) * sign).sign_().add_(1).clamp_(max=1)
-        worth = gain.div_(price).mul_(onward).mul_(room.sign())
-        worth, column = worth.max(1, keepdim=True)
-        room, weight, sign = (p.gather(1, column) for p in (room, self.weights, sign))
-        length = self.left[:, None].clamp(min=0.0) / (steps_left * weight)
-        length = torch.where(length > 0, length.maximum(self.lattice[column]), 0.0)
-        length = torch.where(worth > 0, length.minimum(room), 0.0)
-        self.left = self.left - (length * weight).squeeze(1)
-        self.previous, z = self.z, self.z.scatter_add(1, column, sign * length)
-        if self.constraints.groups:
-            z = self.switched(z, x, column, length > 0)
-        self.z = z.clamp_(self.low, self.high)
+    def look(self) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+        """Who has reached the threshold, probabilities, and the pull-back."""
+        rows = self.rows
+        rows.x = self.snapper.snap(rows.z, rows.x)
+        with torch.enable_grad():
+            logits, pull_back = self.forward(rows.x.reshape(-1, *self.shape))
+        probability = logits.softmax(1)
+        of_target = probability.gather(1, rows.target[:, None]).squeeze(1)
+        return of_target >= self.threshold, probability, pull_back
 
-    def offers(self, x, slope, sign, gain):
-        """Sign, gain and price of each column's move, where a category's is a change.
+    def step(self, slope: Tensor, steps_left: int) -> None:
+        """Move each row along the feature with the highest gain per cost.
 
-        A column that is on can only be left for the category without one.
+        To first order, moving feature j by d gains ``|slope_j| |d|`` and costs
+        ``cost_j |d|``: all that is spent goes to the feature with the best ratio.
         """
-        member, grouped, free = (
-            getattr(self.snapper, name) for name in ("member", "grouped", "free")
+        rows, low, high = self.rows, self.snapper.box.low, self.snapper.box.high
+        sign, gain = slope.sign(), slope.abs()
+        cost = by_sign(sign, rows.cost_up, rows.cost_down)
+        if self.moves is not None:
+            sign, gain, cost = self.moves.gains(rows, slope, high - low)
+        slack = (by_sign(sign, high, low) - rows.z).abs_()
+        # (z - start) * sign is negative where the move would turn back: the mask is
+        # min(sign(.) + 1, 1), 0 there and else 1.
+        forward_mask = ((rows.z - rows.start) * sign).sign_().add_(1).clamp_(max=1)
+        gain_per_cost = gain.div_(cost).mul_(forward_mask).mul_(slack.sign())
+        gain_per_cost, column = gain_per_cost.max(1, keepdim=True)
+        slack, weight, sign = (
+            part.gather(1, column) for part in (slack, rows.weights, sign)
         )
-        on = self.on(x)
-        value = slope * (self.high - self.low).mul_(grouped)
-        held, paid, n_on = (
-            (part @ member) @ member.T for part in (value * on, self.down * on, on)
-        )
-        change = (value - held).clamp_(min=0).mul_(grouped - on)
-        change -= (value * on).clamp_(max=0).mul_(member @ self.may_be_off)
-        sign = sign * free + grouped - 2 * on
-        price = choice(sign, self.up, self.down)
-        both = (self.up * (1 - 0.5 * n_on)).add_(paid, alpha=0.5)
-        price = torch.lerp(price, both, grouped - on)
-        return sign, gain * free + change, price
+        # An equal part of what is left for each step that is left; an integer moves by
+        # one at least, and nothing moves out of the box. What a move costs here is its
+        # distance times the weight: the cost of the whole
+        # path is checked at its end, by `refine`.
+        length = rows.budget[:, None].clamp(min=0.0) / (steps_left * weight)
+        least = self.smallest_step[column]
+        length = torch.where(length > 0, length.maximum(least), 0.0)
+        length = torch.where(gain_per_cost > 0, length.minimum(slack), 0.0)
+        rows.budget = rows.budget - (length * weight).squeeze(1)
+        rows.previous = rows.z
+        z = rows.z.scatter_add(1, column, sign * length)
+        if self.moves is not None:
+            z = self.moves.apply_category_change(
+                z, rows.x, column, length > 0, low, high
+            )
+        rows.z = z.clamp_(low, high)
 
-    def on(self, x):
-        """1 for columns of categories that are on, else 0."""
-        return (x - self.off).sign_().clamp_(min=0).mul_(self.snapper.grouped)
+    def record(self, reached: Tensor) -> None:
+        """Write down the last step of rows that have reached the threshold."""
+        rows = self.rows
+        new = (reached & ~self.reached[rows.position]).nonzero().squeeze(1)
+        position = rows.position[new]
+        self.before.index_copy_(0, position, rows.previous.index_select(0, new))
+        self.after.index_copy_(0, position, rows.z.index_select(0, new))
+        self.reached[position] = True
 
-    def switched(self, z, x, column, moves):
-        """States in which a category that is taken up replaces the one before."""
-        group = self.group_of[column.squeeze(1)]
-        changed = self.columns_of.index_select(0, group) * moves
-        taken = torch.zeros_like(x).scatter_(1, column, moves.to(x)) - self.on(x)
-        taken = taken.clamp_(min=0).mul_(changed)
-        block = self.low * changed + (self.high - self.low) * taken
-        return (z * (1 - changed)).add_(block)
-
-    def settle(self, reached):
-        """Write down the last step of rows that have arrived."""
-        new = (reached & ~self.reached[self.rows]).nonzero().squeeze(1)
-        rows = self.rows[new]
-        self.before.index_copy_(0, rows, self.previous.index_select(0, new))
-        self.after.index_copy_(0, rows, self.z.index_select(0, new))
-        self.reached[rows] = True
-
-    def compact(self, reached):
-        """Drop rows that have arrived, once they are a quarter."""
-        n_left = len(reached) - int(reached.sum())
-        if len(reached) <= MIN_ROWS or 4 * n_left > 3 * len(reached):
+    def drop_recorded(self, reached: Tensor) -> None:
+        """Drop rows that have reached the threshold, once they are a quarter."""
+        n, n_left = len(reached), len(reached) - int(reached.sum())
+        if n <= MIN_ROWS or n_left > MOST_MOVING * n:
             return
-        keep = filled_up(~reached)
-        for name in PER_ROW:
-            setattr(self, name, getattr(self, name).index_select(0, keep))
-        self.snapper.keep(keep)
+        keep = padded_positions(~reached)
+        self.rows, self.snapper = self.rows.take(keep), self.snapper.take(keep)
 
-    def result(self):
-        """Last steps, and who has arrived; the last state counts, too."""
-        self.settle(self.look()[1])
+    def result(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Last steps, and which rows have reached the threshold by them."""
+        self.record(self.look()[0])
         shape = (-1, *self.shape)
         return self.before.reshape(shape), self.after.reshape(shape), self.reached
 
 
-def choice(sign, upwards, downwards):
-    """One of two by the sign; a fast `torch.where`."""
-    return torch.lerp(downwards, upwards, sign.clamp(min=0))
+class CategoryMoves:
+    """Moves of categories: one column is switched on, the one before it off.
 
-
-LEAST = 0.05  # a price is at least this share of the feature's weight
-
-
-class Price:
-    r"""Objective of a refinement, separable and convex, row by row.
-
-    .. math:: J(x) = \sum_j w_j |x_j - f_j| + \lambda \sum_j \mathrm{mean}_r |x_j - r_j|
-
-    with the factual f and reference rows r of the target class: (weighted) cost plus
-    implausibility, in the units of both. Columns of a category count one half each.
-
-    Parameters
-    ----------
-    factual : Tensor of shape (n, *features)
-    target : int64 Tensor of shape (n,)
-    constraints : Constraints
-    weights : Tensor of shape (n, *features) or None
-        Cost of each feature.
-    plausibility_weight : float
-        The factor lambda.
-    reference : pair of Tensor or None
-        Encoded rows and their class indices; without it implausibility counts 0.
+    All tensors are of shape (n, n_features), with 1 and 0 for yes and no.
     """
 
-    def __init__(
-        self, factual, target, constraints, weights, plausibility_weight, reference
-    ):
-        self.factual, self.target = factual.flatten(1), target
-        self.weights = torch.ones_like(self.factual)
-        if weights is not None:
-            self.weights = weights.flatten(1)
-        self.share = torch.ones_like(self.factual[0])
-        for group in constraints.groups:
-            self.share[list(group.columns)] = 0.5
-        self.tables = {}
-        self.factor = plausibility_weight
-        if plausibility_weight and reference is not None:
-            rows, codes = reference
-            for code in target.unique().tolist():
-                if (codes == code).any():
-                    columns = rows[codes == code].flatten(1).t()
-                    self.tables[code] = columns.sort(1).values.contiguous()
+    def __init__(self, groups: GroupTables):
+        self.groups = groups
+        member, no_group = groups.member, torch.zeros_like(groups.member[:, :1])
+        # Group of each column, and columns of each group, with one more "group" that
+        # has no columns, for those that belong to none.
+        self.group_of = torch.cat([member, 0.5 + no_group], 1).argmax(1)
+        self.columns_of = torch.cat([member, no_group], 1).T.contiguous()
 
-    def by_class(self):
-        """Rows, as positions, and sorted reference of each class that has one."""
-        for code, table in self.tables.items():
-            rows = (self.target == code).nonzero().squeeze(1)
-            if len(rows):
-                yield rows, table
+    def is_on(self, x: Tensor) -> Tensor:
+        """Columns of categories that are on."""
+        return (x - self.groups.off).sign_().clamp_(min=0).mul_(self.groups.grouped)
 
-    def of_moves(self, x):
-        """Increase of J per unit of each feature, upwards and downwards.
+    def gains(
+        self, rows: AscentRows, slope: Tensor, width: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sign, gain and cost of each column's move, where a category's is a change.
+
+        Numbers have those of a unit step. A column that is off can be switched on, and
+        the one that is on goes off; a column that is on can only be left for the
+        category without one.
+        """
+        groups, on = self.groups, self.is_on(rows.x)
+        off = groups.grouped - on
+        # What a column adds to the log-odds while it is on, and what those of its group
+        # add, and cost, that are on now: at most one.
+        value = slope * width.mul_(groups.grouped)
+        held, cost_held, n_on = (
+            groups.spread(groups.total(part))
+            for part in (value * on, rows.cost_down * on, on)
+        )
+        gain = (value - held).clamp_(min=0).mul_(off)
+        # To the category without a column, if there is one: minus the column's value.
+        may_be_off = groups.member @ groups.may_be_off
+        gain -= (value * on).clamp_(max=0).mul_(may_be_off)
+        sign = slope.sign() * groups.free + off - on
+        # A change moves two columns, half of the cost of each; out of the category
+        # without a column it moves one.
+        cost = by_sign(sign, rows.cost_up, rows.cost_down)
+        of_change = (rows.cost_up * (1 - 0.5 * n_on)).add_(cost_held, alpha=0.5)
+        cost = torch.lerp(cost, of_change, off)
+        return sign, slope.abs() * groups.free + gain, cost
+
+    def apply_category_change(
+        self,
+        z: Tensor,
+        x: Tensor,
+        column: Tensor,
+        moves: Tensor,
+        low: Tensor,
+        high: Tensor,
+    ) -> Tensor:
+        """States in which a category that is taken up replaces the one before.
 
         Parameters
         ----------
-        x : Tensor of shape (n, n_features)
-            Where the movement starts.
-
-        Returns
-        -------
-        up, down : Tensor of shape (n, n_features)
-            At least a twentieth of the feature's weight.
+        z, x : Tensor of shape (n, n_features)
+            States after the step, and what the model saw before it.
+        column : int64 Tensor of shape (n, 1)
+            Along which a row has moved, of a group or not.
+        moves : bool Tensor of shape (n, 1)
+            Whether it has moved at all.
+        low, high : Tensor of shape (n, n_features)
         """
-        side = (x - self.factual).sign()  # towards the factual a move saves cost
-        up = self.weights * (1 + 2 * side.clamp(max=0))
-        down = self.weights * (1 - 2 * side.clamp(min=0))
-        for rows, table in self.by_class():
-            here, n = x[rows].t().contiguous(), table.shape[1]
-            up_to = torch.searchsorted(table, here, right=True)
-            below = torch.searchsorted(table, here)
-            up[rows] += self.factor * (2 * up_to - n).t() / n
-            down[rows] += self.factor * (n - 2 * below).t() / n
-        least = LEAST * self.weights
-        return up.maximum(least), down.maximum(least)
+        group = self.group_of[column.squeeze(1)]
+        changed = self.columns_of.index_select(0, group) * moves
+        # The column is switched on, unless it was on: then all of its group are off.
+        chosen = torch.zeros_like(x).scatter_(1, column, moves.to(x))
+        switched_on = (chosen - self.is_on(x)).clamp_(min=0).mul_(changed)
+        block = low * changed + (high - low) * switched_on
+        return (z * (1 - changed)).add_(block)
 
-    def minimum(self):
-        """The x with the least J, of shape (n, n_features); constraints aside."""
-        if self.factor <= self.weights.min():
-            return self.factual
-        x = self.factual.clone()
-        for rows, table in self.by_class():
-            n = table.shape[1]
-            weight, here = self.weights[rows].t() / self.factor, x[rows].t()
-            first = ((1 - weight).clamp(min=0) / 2 * (n - 1)).round().long()
-            low, high = table.gather(1, first), table.gather(1, n - 1 - first)
-            x[rows] = torch.where(weight < 1, here.clamp(low, high), here).t()
-        return x
 
-    def cost(self, change):
-        """Weighted L1 norm of changes of shape (n, n_features), of shape (n,)."""
-        return (change.abs() * self.weights * self.share).sum(1)
+def by_sign(sign: Tensor, upwards: Tensor, downwards: Tensor) -> Tensor:
+    """One of two by the sign; a fast `torch.where`."""
+    return torch.lerp(downwards, upwards, sign.clamp(min=0))

@@ -1,243 +1,246 @@
-"""`Path`: rows on their way from factual to counterfactual."""
+"""`Descent`: the steps of a gradient search, from factuals to counterfactuals.
 
+What a step does in categories and integers is in `constraints.snapping`; all else about
+a step is here.
+"""
+
+from collections.abc import Callable, Sequence
 from copy import copy
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ..constraints.box import Constraints
 from ..constraints.snapping import Snapper
-from ..generators.base import SearchState, has_gradient
-from ..utils.model import MIN_ROWS, filled_up
-from .forward import forward_of
+from ..generators.base import BaseGenerator, SearchState
+from ..utils.model import MIN_ROWS, padded_positions
+from ..utils.rows import Rows
+from .forward import PullBack, forward_of
 
-__all__ = ["Found", "Path"]
-
-
-PER_ROW = (
-    "rows",
-    "factual",
-    "target",
-    "low",
-    "high",
-    "anchors",
-    "weights",
-    "z",
-    "hard",
-    "inside",
-    "moving",
-)
+__all__ = ["Descent", "FactualRows", "SearchBuffers", "SearchTask"]
 
 
-class Found(NamedTuple):
-    """What a search has reached so far, for all rows."""
+# A weight below this one does not make a step longer still.
+LEAST_WEIGHT = 1e-6
+# Finished rows are dropped once they are an eighth: copying the others costs about as
+# much as taking a step with them.
+MOST_MOVING = 7 / 8
+
+
+class SearchBuffers(NamedTuple):
+    """What a search has reached so far, for all of its rows."""
 
     counterfactual: Tensor
     nascent: Tensor
     n_iter: Tensor
 
+    @classmethod
+    def start(cls, factual: Tensor, target: Tensor) -> Self:
+        """No row has moved yet."""
+        return cls(factual.clone(), factual.clone(), torch.zeros_like(target))
 
-class Path:
-    """State of a search: the rows still moving, and what the others have reached.
+
+class SearchTask(NamedTuple):
+    """What is the same for all rows of a search; see `search`."""
+
+    model: Callable[[Tensor], Tensor]
+    generator: BaseGenerator
+    constraints: Constraints
+    epsilon: float | None
+    buffers: SearchBuffers
+
+
+@dataclass
+class FactualRows(Rows):
+    """Rows to search."""
+
+    position: Tensor  # (n,) where their results belong
+    factual: Tensor  # (n, *features)
+    target: Tensor  # (n,) class index
+    weights: Tensor | None  # (n, *features) cost of each feature
+
+
+@dataclass
+class SearchRows(FactualRows):
+    """Rows that are searched."""
+
+    anchors: Tensor | None  # (n, ...) what the penalty needs
+    z: Tensor  # (n, ...) relaxed or latent state
+    x_discrete: Tensor  # (n, *features) what the model sees of it
+    inside: Tensor  # (n,) whether the path has not left the epsilon ball
+    moving: Tensor  # (n,) whether the counterfactual is still to be found
+
+
+class Descent:
+    """Rows that are searched together, and how they move.
 
     Parameters
     ----------
-    model, generator, constraints, epsilon
-        As in `search`.
-    found : Found
-        Where results are written.
-    rows : Tensor of shape (n,)
-        Positions of these rows there.
-    factual, target, weights
-        As in `search`.
+    task : SearchTask
+    given : FactualRows
     """
 
-    def __init__(
-        self,
-        model,
-        generator,
-        constraints,
-        epsilon,
-        found,
-        rows,
-        factual,
-        target,
-        weights=None,
-    ):
-        self.model, self.generator, self.constraints = model, generator, constraints
-        self.forward = forward_of(model)
-        self.has_gradient = has_gradient(generator)
-        self.epsilon, self.found, self.n_steps = epsilon, found, 0
-        # One entry per row that is still searched; `keep` thins them out.
-        self.rows, self.factual, self.target = rows, factual.detach(), target
-        self.weights = weights
-        self.low, self.high = constraints.bounds(self.factual)
-        self.snapper = Snapper(constraints, self.factual, self.low, self.high)
-        self.anchors = generator.anchors(self.factual, target)
-        self.z = generator.encode(self.factual).detach()  # relaxed or latent state
-        self.hard = self.factual  # what the model sees of it
-        self.inside = torch.ones_like(target, dtype=torch.bool)  # the epsilon ball
-        self.moving = torch.ones_like(target, dtype=torch.bool)
+    def __init__(self, task: SearchTask, given: FactualRows):
+        generator, factual = task.generator, given.factual.detach()
+        self.task, self.n_steps = task, 0
+        self.forward = forward_of(task.model)
+        bounds = task.constraints.bounds(factual)
+        self.snapper = Snapper(task.constraints.discrete, factual, *bounds)
+        all_rows = torch.ones_like(given.target, dtype=torch.bool)
+        self.rows = SearchRows(
+            given.position,
+            factual,
+            given.target,
+            given.weights,
+            anchors=generator.anchors(factual, given.target),
+            z=generator.encode(factual).detach(),
+            x_discrete=factual,
+            inside=all_rows,
+            moving=all_rows,
+        )
 
-    def advance(self, step):
+    def advance(self, step: int) -> bool:
         """Take one step with every row that is not mature; False when none is left."""
-        look = self.look_closely if self.has_gradient else self.look_anyhow
-        probability, gradient = look(step)
-        reached = probability.gather(1, self.target[:, None]).squeeze(1)
-        self.settle(self.moving & (reached >= self.generator.threshold))
-        if not self.moving.any():
+        rows = self.rows
+        logits, pull_back = self.forward(rows.x_discrete)
+        probability = logits.softmax(1).gather(1, rows.target[:, None]).squeeze(1)
+        self.record(rows.moving & (probability >= self.task.generator.threshold))
+        if not rows.moving.any():
             return False
-        self.move(gradient())
+        self.move(self.precondition(self.gradient(logits, pull_back, step)))
         self.n_steps = step
-        self.compact()
+        self.drop_recorded()
         return True
 
     # ------------------------------------------------------------------ the gradient
 
-    def look_closely(self, step):
-        """Probabilities, and a function that returns the gradient of the objective.
-
-        Both the class loss and the penalty are differentiated by hand.
-        """
-        logits, pull_back = self.forward(self.hard)
-        probability = logits.softmax(1)
-
-        def gradient():
-            state = self.state(self.z, logits, step)
-            at_input, at_logits = self.generator.penalty_gradient(state)
-            loss = probability.scatter_add(
-                1, self.target[:, None], -torch.ones_like(logits[:, :1])
-            )
-            total = pull_back(loss if at_logits is None else loss.add_(at_logits))
-            return self.tame(total if at_input is None else total.add_(at_input))
-
-        return probability, gradient
-
-    def look_anyhow(self, step):
-        """As `look_closely`, differentiated automatically: any penalty, any code."""
-        z = self.z.detach().requires_grad_()  # a leaf of its own, `hard` may be z
+    def gradient(self, logits: Tensor, pull_back: PullBack, step: int) -> Tensor:
+        """Gradient of class loss and penalty at the state, rows added up."""
+        # The objective is f(z, logits(x_discrete(z))). Both arguments are leaves of the
+        # graph, so that autograd sees a few small operations and no network:
+        #     df/dz = d_z f + (d_logits f  d logits/d x_discrete)  dx/dz
+        # The network's factor is `pull_back`. Snapping has no derivative; its gradient
+        # goes straight through, d x_discrete/dx = 1. In model-input space x is z.
+        rows, generator = self.rows, self.task.generator
+        z, logits = rows.z.detach().requires_grad_(), logits.requires_grad_()
         x = self.decode(z)
-        logits = self.model(self.hard + (x - x.detach()))  # straight through
+        objective = cross_entropy(logits, rows.target, reduction="none")
+        objective = objective + generator.penalty(self.state(x, logits, step))
+        at_z, at_logits = torch.autograd.grad(
+            objective,
+            (z, logits),
+            torch.ones_like(objective),  # the gradient of its sum, without summing
+            allow_unused=True,
+            retain_graph=generator.latent,
+        )
+        pulled = pull_back(at_logits)
+        if generator.latent:
+            (pulled,) = torch.autograd.grad(x, z, pulled)
+        return pulled if at_z is None else pulled.add_(at_z)
 
-        def gradient():
-            objective = cross_entropy(logits, self.target, reduction="none")
-            objective = objective + self.generator.penalty(self.state(x, logits, step))
-            return self.tame(torch.autograd.grad(objective.sum(), z)[0])
-
-        return logits.detach().softmax(1), gradient
-
-    def state(self, x, logits, step):
+    def state(self, x: Tensor, logits: Tensor, step: int) -> SearchState:
         """What a penalty may look at."""
+        rows = self.rows
         return SearchState(
             x,
-            self.factual,
+            rows.factual,
             logits,
-            self.target,
+            rows.target,
             step,
-            self.generator.max_iter,
-            self.weights,
-            self.anchors,
+            self.task.generator.max_iter,
+            rows.weights,
+            rows.anchors,
         )
 
-    def tame(self, gradient):
-        """Shorter along dear features, balanced in groups; not finite counts as 0."""
-        if self.weights is not None and not self.generator.latent:
-            gradient = gradient / self.weights.clamp(min=1e-6)
-        gradient = gradient.detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        if self.generator.latent:
-            return gradient
-        return self.snapper.balance(gradient)
+    def precondition(self, gradient: Tensor) -> Tensor:
+        """Shorter along costly features, balanced in groups; not finite counts as 0."""
+        latent, weights = self.task.generator.latent, self.rows.weights
+        if weights is not None and not latent:
+            gradient = gradient / weights.clamp(min=LEAST_WEIGHT)
+        gradient = gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        return gradient if latent else self.snapper.balance(gradient)
 
     # ------------------------------------------------------------------ the movement
 
-    def move(self, gradient):
+    def move(self, gradient: Tensor) -> None:
         """Step against the gradient, and see which rows leave the epsilon ball.
 
-        Rows that have settled move along until `compact`; nobody looks at them.
+        Rows that are recorded move along until they are dropped; nobody looks at them.
         """
-        previous, z = self.hard, gradient.mul_(-self.generator.step_size).add_(self.z)
-        if not self.generator.latent:
-            z = self.snapper.clamp(z, self.low, self.high)
-        self.z = z
+        rows, generator, epsilon = self.rows, self.task.generator, self.task.epsilon
+        z, before = gradient.mul_(-generator.step_size).add_(rows.z), rows.x_discrete
+        rows.z = z if generator.latent else self.snapper.clamp(z)
         with torch.no_grad():
-            self.hard = self.snapper.snap(
-                self.decode(z), previous, self.factual, self.low, self.high
-            )
-        if self.epsilon is not None:
-            change = (self.hard - self.factual).abs_().flatten(1).amax(1)
-            inside = change <= self.epsilon
-            left = self.inside & self.moving & ~inside
-            self.write(self.found.nascent, left, previous)
-            self.inside = inside
+            rows.x_discrete = self.snapper.snap(self.decode(rows.z), before)
+        if epsilon is not None:
+            change = (rows.x_discrete - rows.factual).abs_().flatten(1).amax(1)
+            inside = change <= epsilon
+            leaves = rows.inside & rows.moving & ~inside
+            self.write(self.task.buffers.nascent, leaves, before)
+            rows.inside = inside
 
-    def decode(self, z):
+    def decode(self, z: Tensor) -> Tensor:
         """State in model-input space, inside the box but relaxed."""
-        if not self.generator.latent:
+        if not self.task.generator.latent:
             return z
-        return self.generator.decode(z).clamp(self.low, self.high)
+        return self.snapper.project(self.task.generator.decode(z))
 
-    def settle(self, done):
+    # ------------------------------------------------------------------- the results
+
+    def record(self, done: Tensor) -> None:
         """Write down where rows are that move no further."""
         if not done.any():
             return
-        self.write(self.found.counterfactual, done, self.hard)
-        self.found.n_iter[self.rows[done]] = self.n_steps
-        if self.epsilon is not None:
-            self.write(self.found.nascent, done & self.inside, self.hard)
-        self.moving = self.moving & ~done
+        rows, buffers = self.rows, self.task.buffers
+        self.write(buffers.counterfactual, done, rows.x_discrete)
+        buffers.n_iter[rows.position[done]] = self.n_steps
+        if self.task.epsilon is not None:
+            self.write(buffers.nascent, done & rows.inside, rows.x_discrete)
+        rows.moving = rows.moving & ~done
 
-    def write(self, column, mask, values):
+    def write(self, buffer: Tensor, mask: Tensor, values: Tensor) -> None:
         """Put some rows of `values` where they belong."""
         some = mask.nonzero().squeeze(1)
-        rows = self.rows.index_select(0, some)
-        column.index_copy_(0, rows, values.index_select(0, some))
+        position = self.rows.position.index_select(0, some)
+        buffer.index_copy_(0, position, values.index_select(0, some))
+
+    def finish(self) -> None:
+        """Record the rows that still move."""
+        self.record(self.rows.moving)
+
+    def present(self) -> Tensor:
+        """Where all rows of the search are now."""
+        rows, states = self.rows, self.task.buffers.counterfactual.clone()
+        states[rows.position[rows.moving]] = rows.x_discrete[rows.moving]
+        return states
 
     # ------------------------------------------------------- rows that are searched
 
-    def compact(self):
-        """Drop settled rows once they are an eighth."""
-        if 8 * int(self.moving.sum()) <= 7 * len(self.rows):
-            self.drop_settled()
+    def drop_recorded(self, most_moving: float = MOST_MOVING) -> None:
+        """Keep the rows that move, and others to fill up a small matrix.
 
-    def drop_settled(self):
-        """Keep the rows that move, and others to fill up a small matrix."""
-        if len(self.rows) <= MIN_ROWS:
+        Nothing happens while more than a fraction of the rows moves.
+        """
+        n = len(self.rows.moving)
+        if n <= MIN_ROWS or int(self.rows.moving.sum()) > most_moving * n:
             return
-        self.keep(filled_up(self.moving))
+        keep = padded_positions(self.rows.moving)
+        self.rows, self.snapper = self.rows.take(keep), self.snapper.take(keep)
 
-    def keep(self, rows):
-        """Forget all other rows."""
-        for name in PER_ROW:
-            value = getattr(self, name)
-            kept = None if value is None else value.index_select(0, rows)
-            setattr(self, name, kept)
-        self.snapper.keep(rows)
-
-    def part(self, rows):
-        """A path of some of the rows."""
-        path = copy(self)
-        path.snapper = copy(self.snapper)
-        path.keep(rows)
-        return path
+    def take(self, index: Tensor) -> Self:
+        """Descent of some of the rows."""
+        part = copy(self)
+        part.rows, part.snapper = self.rows.take(index), self.snapper.take(index)
+        return part
 
     @classmethod
-    def merged(cls, paths):
-        """One path of the rows of several that are equally far; see `drop_settled`."""
-        path = copy(paths[0])
-        for name in PER_ROW:
-            values = [getattr(part, name) for part in paths]
-            setattr(path, name, None if values[0] is None else torch.cat(values))
-        path.snapper = Snapper.merged([part.snapper for part in paths])
-        path.drop_settled()
-        return path
-
-    def present(self):
-        """Where all rows are now."""
-        state = self.found.counterfactual.clone()
-        state[self.rows[self.moving]] = self.hard[self.moving]
-        return state
-
-    def finish(self):
-        """Write down where the rows are that still move."""
-        self.settle(self.moving)
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        """One descent of the rows of several that have taken as many steps."""
+        whole = copy(parts[0])
+        whole.rows = SearchRows.cat([part.rows for part in parts])
+        whole.snapper = Snapper.cat([part.snapper for part in parts])
+        whole.drop_recorded(most_moving=1.0)
+        return whole

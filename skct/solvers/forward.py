@@ -1,15 +1,25 @@
 """Logits of a batch, and gradients through them, of first and of second order."""
 
 import math
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["DenseForward", "dense_layers", "forward_of", "is_altered", "is_autocast"]
 
 
-def forward_of(model):
+# Turns a gradient at the logits into one at the input.
+PullBack = Callable[[Tensor], Tensor]
+# What `DenseForward.slopes` hands on: states, masks, and gradients behind each layer.
+SlopeState = tuple[list[Tensor], list[Tensor], list[Tensor]]
+
+
+def forward_of(
+    model: Callable[[Tensor], Tensor],
+) -> Callable[[Tensor], tuple[Tensor, PullBack]]:
     """Function that evaluates a model and can carry a gradient back.
 
     Parameters
@@ -34,12 +44,14 @@ def forward_of(model):
     return partial(through_autograd, model) if layers is None else DenseForward(layers)
 
 
-def through_autograd(model, x):
+def through_autograd(
+    model: Callable[[Tensor], Tensor], x: Tensor
+) -> tuple[Tensor, PullBack]:
     """Logits and pull-back of any model; needs enabled gradients."""
     x = x.detach().requires_grad_()
     logits = model(x.clone())  # which a layer may overwrite
 
-    def pull_back(gradient):
+    def pull_back(gradient: Tensor) -> Tensor:
         if not logits.requires_grad:
             return torch.zeros_like(x)
         (pulled,) = torch.autograd.grad(logits, x, gradient, allow_unused=True)
@@ -52,43 +64,55 @@ def through_autograd(model, x):
 class DenseForward:
     """Logits of dense layers with ReLU between them, and derivatives written out.
 
-    A unit is at work or it is not, so that the slope at the input is a product of
-    matrices, and what depends on slopes has simple derivatives, too.
+    Parameters
+    ----------
+    layers : list of nn.Linear
+        As `dense_layers` returns them.
+
+    Notes
+    -----
+    With h_0 = x, layer i computes a_i = W_i h_{i-1} + b_i and h_i = m_i * a_i, where
+    the mask m_i is 1 for units with a_i > 0 and else 0; the last a are the logits.
+    Masks are constant but for a set of measure 0, so that all derivatives below treat
+    them as constants.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers: list[nn.Linear]):
         self.modules = layers
         self.renew()
 
-    def renew(self):
+    def renew(self) -> None:
         """Look where the weights are: they may be replaced instead of changed."""
         self.layers = [
             (layer.weight.detach(), layer.bias.detach()) for layer in self.modules
         ]
 
-    def __call__(self, x):
+    def __call__(self, x: Tensor) -> tuple[Tensor, PullBack]:
         """Logits of shape (n, n_classes), and the function that pulls back."""
         logits, states = self.states(x)
         return logits, partial(self.pull_back, x.shape, states[1:])
 
-    def states(self, x):
-        """Logits, and what enters each layer."""
+    def states(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits, and what enters each layer: h_0, h_1, ..."""
         states = [x.flatten(1)]
         for weight, bias in self.layers[:-1]:
             states.append(torch.addmm(bias, states[-1], weight.t()).relu_())
         weight, bias = self.layers[-1]
         return torch.addmm(bias, states[-1], weight.t()), states
 
-    def pull_back(self, shape, hidden, gradient):
-        """Gradient at the input; `hidden` is used up."""
+    def pull_back(
+        self, shape: torch.Size, hidden: list[Tensor], gradient: Tensor
+    ) -> Tensor:
+        """Gradient at the input; `hidden` (h_1, h_2, ...) is used up."""
         gradient = gradient @ self.layers[-1][0]
+        # After ReLU a state is >= 0, and its sign is the mask.
         for (weight, _), state in zip(
             self.layers[-2::-1], reversed(hidden), strict=True
         ):
             gradient = gradient.mul_(state.sign_()) @ weight
         return gradient.reshape(shape)
 
-    def accumulate(self, states, gradient):
+    def accumulate(self, states: list[Tensor], gradient: Tensor) -> None:
         """Add to ``.grad`` of weights and biases, as ``logits.backward`` would.
 
         Parameters
@@ -104,7 +128,7 @@ class DenseForward:
             if i:
                 gradient = (gradient @ self.layers[i][0]).mul_(states[i].sign_())
 
-    def slopes(self, x, target):
+    def slopes(self, x: Tensor, target: Tensor) -> tuple[Tensor, SlopeState]:
         """Gradients of the targets' log-odds at some rows.
 
         Parameters
@@ -118,6 +142,8 @@ class DenseForward:
         passed : tuple
             For `accumulate_slopes`.
         """
+        # Backwards from u_L = d log-odds / d logits: u_{i-1} = (u_i W_i) * m_{i-1},
+        # and the slope is u_1 W_1.
         logits, states = self.states(x)
         masks = [state.sign() for state in states[1:]]
         behind = [log_odds_gradient(logits, target)]
@@ -125,7 +151,7 @@ class DenseForward:
             behind.append((behind[-1] @ weight).mul_(mask))
         return behind[-1] @ self.layers[0][0], (states, masks, behind[::-1])
 
-    def accumulate_slopes(self, passed, gradient):
+    def accumulate_slopes(self, passed: SlopeState, gradient: Tensor) -> None:
         """Add to ``.grad`` what a function of the slopes brings there.
 
         Parameters
@@ -135,25 +161,35 @@ class DenseForward:
         gradient : Tensor of shape (n, n_features)
             Of the function, at the slopes.
         """
+        # The slope is s = u_1 W_1 with u_{i-1} = (u_i W_i) * m_{i-1}. By the product
+        # rule, with g = df/ds and v_1 = g for the gradient at u_1 W_1:
+        #     df/dW_i = u_i^T v_i        and        df/du_i = v_i W_i^T,
+        #     v_{i+1} = (df/du_i) * m_i  at u_{i+1} W_{i+1}.
+        # So v runs forwards through the network as g would, without biases. A bias acts
+        # through masks and logits alone: through the masks not at all.
         states, masks, behind = passed
         for i, layer in enumerate(self.modules):
             add_gradient(layer.weight, behind[i].t() @ gradient)
             gradient = gradient @ self.layers[i][0].t()
             if i < len(masks):
                 gradient.mul_(masks[i])
-        others = behind[-1].clamp_max(0)  # minus a softmax, which bends with the logits
-        if others.shape[1] > 2:
-            gradient = gradient + (others * gradient).sum(1, keepdim=True)
-            self.accumulate(states, others * gradient)
+        # What is left is df/du_L, and u_L depends on the logits: it is 1 at the target
+        # and -q elsewhere, q the softmax over the other classes. dq/dlogits is
+        # diag(q) - q q^T, so df/dlogits = -q * (df/du_L - sum(q * df/du_L)), which goes
+        # back through the network as usual. With two classes q = 1 is constant.
+        minus_q = behind[-1].clamp_max(0)
+        if minus_q.shape[1] > 2:
+            gradient = gradient + (minus_q * gradient).sum(1, keepdim=True)
+            self.accumulate(states, minus_q * gradient)
 
 
-def log_odds_gradient(logits, target):
+def log_odds_gradient(logits: Tensor, target: Tensor) -> Tensor:
     """Gradient of the targets' log-odds: 1 there, minus a softmax over the others."""
     others = logits.scatter(1, target[:, None], -math.inf)
     return others.softmax(1).neg_().scatter_(1, target[:, None], 1.0)
 
 
-def add_gradient(parameter, gradient):
+def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
     """Add to the gradient of a parameter, if it is to have one."""
     if not parameter.requires_grad:
         return
@@ -163,39 +199,44 @@ def add_gradient(parameter, gradient):
         parameter.grad.add_(gradient)
 
 
-def dense_layers(model):
-    """Linear layers of a plain ReLU network; None for anything else."""
-    if not isinstance(model, nn.Sequential) or not is_untouched(type(model)):
+def dense_layers(model: Any) -> list[nn.Linear] | None:
+    """Linear layers of a plain ReLU network; None for anything else.
+
+    Anything else includes networks of such layers that have hooks, run in another
+    precision or were changed by hand: the written-out derivatives would pass all that
+    over.
+    """
+    if not isinstance(model, nn.Sequential) or not is_unmodified(type(model)):
         return None
     modules = list(model)
     if modules and type(modules[0]) is nn.Flatten:
         modules = modules[1:]
     linear, between = modules[::2], modules[1::2]
-    plain = (
-        len(linear) == len(between) + 1
-        and all(type(m) is nn.Linear and has_plain_weights(m) for m in linear)
+    layers = [m for m in linear if type(m) is nn.Linear and has_ordinary_weights(m)]
+    is_dense = (
+        len(layers) == len(linear) == len(between) + 1
         and all(type(m) is nn.ReLU for m in between)
         and not any(is_altered(m) for m in model.modules())
         and not nn.modules.module._has_any_global_hook()
         and not is_autocast(model)
     )
-    return linear if plain else None
+    return layers if is_dense else None
 
 
-def is_autocast(model):
+def is_autocast(model: nn.Module) -> bool:
     """Whether torch chooses other precisions for a module's layers at the moment."""
     kinds = {parameter.device.type for parameter in model.parameters()}
     return any(torch.is_autocast_enabled(kind) for kind in kinds)
 
 
-def is_untouched(kind):
+def is_unmodified(kind: type[nn.Sequential]) -> bool:
     """Whether a class of stacks is called and runs as `nn.Sequential`."""
-    runs_plainly = kind.forward is nn.Sequential.forward
-    return runs_plainly and kind.__call__ is nn.Module.__call__
+    same_forward = kind.forward is nn.Sequential.forward
+    return same_forward and kind.__call__ is nn.Module.__call__
 
 
-def has_plain_weights(layer):
-    """Whether weight and bias are ordinary numbers, and nothing hears of gradients."""
+def has_ordinary_weights(layer: nn.Linear) -> bool:
+    """Whether weight and bias are plain tensors without hooks on their gradients."""
     kinds = (nn.Parameter, torch.Tensor)
     parts = layer.weight, layer.bias
     return all(type(part) in kinds for part in parts) and not any(
@@ -203,8 +244,8 @@ def has_plain_weights(layer):
     )
 
 
-def is_altered(module):
-    """Whether something listens to the module's calls, or stands in for them."""
+def is_altered(module: nn.Module) -> bool:
+    """Whether the module has hooks, or another forward than its class."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks

@@ -1,6 +1,7 @@
 """`search`: the one batched gradient search, used by training and explaining."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from ..constraints.box import Constraints
 from ..generators.base import BaseGenerator
 from ..utils.model import blocks, evaluation_mode, pad
 from ..utils.validation import is_number, wrong
-from .descent import Found, Path
+from .descent import Descent, FactualRows, SearchBuffers, SearchTask
 
 __all__ = ["SearchResult", "search", "trace"]
 
@@ -30,8 +31,15 @@ class SearchResult(NamedTuple):
 
 
 def search(
-    model, factual, target, generator, constraints, *, epsilon=None, weights=None
-):
+    model: Callable[[Tensor], Tensor],
+    factual: Tensor,
+    target: Tensor,
+    generator: BaseGenerator,
+    constraints: Constraints,
+    *,
+    epsilon: float | None = None,
+    weights: Tensor | None = None,
+) -> SearchResult:
     """Search one counterfactual per row by projected gradient descent.
 
     Parameters
@@ -51,7 +59,7 @@ def search(
         Radius of the max-norm ball around the factual for nascent counterfactuals:
         the last state on the path inside it. None: the factual itself.
     weights : Tensor of shape (*features,) or (n, *features), optional
-        Cost of each feature; steps along dear features are shorter.
+        Cost of each feature; steps along costly features are shorter.
 
     Returns
     -------
@@ -100,21 +108,32 @@ def search(
         empty = torch.zeros(0, dtype=torch.long, device=factual.device)
         return SearchResult(factual, factual, target, empty.bool(), empty)
     if weights is not None:
-        weights = weights.expand_as(factual)
-    factual, target, weights = (pad(t) for t in (factual.detach(), target, weights))
-    found = Found(factual.clone(), factual.clone(), torch.zeros_like(target))
-    rows = torch.arange(len(factual), device=factual.device)
-    columns = [blocks(part, factual) for part in (rows, factual, target, weights)]
-    options = model, generator, constraints, epsilon, found
+        weights = pad(weights.expand_as(factual))
+    factual, target = pad(factual.detach()), pad(target)
+    position = torch.arange(len(factual), device=factual.device)
+    rows = FactualRows(position, factual, target, weights)
+    buffers = SearchBuffers.start(factual, target)
+    task = SearchTask(model, generator, constraints, epsilon, buffers)
     with evaluation_mode(model), torch.enable_grad():
-        paths = (Path(*options, *block) for block in zip(*columns, strict=True))
-        descend(paths, generator.max_iter)
-        mature = judge(model, found.counterfactual, target, generator.threshold)
-    counterfactual, nascent, n_iter = (part[:n] for part in found)
+        # A generator: each block is in the cache when it takes its first steps.
+        parts = (Descent(task, rows.take(at)) for at in blocks(position, factual))
+        descend(parts, generator.max_iter)
+        mature = reaches_threshold(
+            model, buffers.counterfactual, target, generator.threshold
+        )
+    counterfactual, nascent, n_iter = (part[:n] for part in buffers)
     return SearchResult(counterfactual, nascent, target[:n], mature[:n], n_iter)
 
 
-def check_task(model, factual, target, generator, constraints, epsilon, weights):
+def check_task(
+    model: Any,
+    factual: Any,
+    target: Any,
+    generator: Any,
+    constraints: Any,
+    epsilon: Any,
+    weights: Any,
+) -> None:
     """Check what is to be searched; what the model returns shows in the search."""
     if not callable(model):
         raise wrong("model", "a callable from rows to logits", type(model).__name__)
@@ -148,14 +167,14 @@ def check_task(model, factual, target, generator, constraints, epsilon, weights)
         raise wrong("weights", allowed, weights)
 
 
-def is_tensor(value, floating):
+def is_tensor(value: Any, floating: bool) -> bool:
     """Whether a value is a Tensor of floats, or else of indices."""
     if not isinstance(value, Tensor):
         return False
     return value.is_floating_point() if floating else value.dtype == torch.int64
 
 
-def descend(paths, max_iter):
+def descend(parts: Iterable[Descent], max_iter: int) -> None:
     """Take all steps, block by block; now and then join the rows that are left.
 
     A block stays in the cache for a few steps, the next time for three times as many.
@@ -163,23 +182,29 @@ def descend(paths, max_iter):
     first, last = 1, 2
     while first <= max_iter:
         steps = range(first, min(last, max_iter) + 1)
-        left = [path for path in paths if all(map(path.advance, steps))]
+        left = [part for part in parts if all(map(part.advance, steps))]
         if not left:
             return
-        paths, first, last = regrouped(left), steps[-1] + 1, 3 * last
-    for path in paths:
-        path.finish()
+        parts, first, last = regrouped(left), steps[-1] + 1, 3 * last
+    for part in parts:
+        part.finish()
 
 
-def regrouped(paths):
+def regrouped(parts: Sequence[Descent]) -> list[Descent]:
     """Blocks of the rows that are left, as large as the cache allows."""
-    path = Path.merged(paths) if len(paths) > 1 else paths[0]
-    parts = blocks(torch.arange(len(path.rows), device=path.rows.device), path.factual)
-    return [path.part(rows) for rows in parts] if len(parts) > 1 else [path]
+    whole = Descent.cat(parts) if len(parts) > 1 else parts[0]
+    factual = whole.rows.factual
+    indices = blocks(torch.arange(len(factual), device=factual.device), factual)
+    return [whole.take(index) for index in indices] if len(indices) > 1 else [whole]
 
 
-def judge(model, counterfactual, target, threshold):
-    """Rows whose target probability reaches the threshold, on what is returned."""
+def reaches_threshold(
+    model: Callable[[Tensor], Tensor],
+    counterfactual: Tensor,
+    target: Tensor,
+    threshold: float,
+) -> Tensor:
+    """Whether the target probability of each row reaches the threshold."""
     with torch.no_grad():
         probability = torch.cat(
             [
@@ -190,7 +215,13 @@ def judge(model, counterfactual, target, threshold):
     return probability.gather(1, target[:, None]).squeeze(1) >= threshold
 
 
-def trace(model, factual, target, generator, constraints):
+def trace(
+    model: Callable[[Tensor], Tensor],
+    factual: Tensor,
+    target: Tensor,
+    generator: BaseGenerator,
+    constraints: Constraints,
+) -> Tensor:
     """States that a search goes through, for plots.
 
     Parameters
@@ -204,13 +235,16 @@ def trace(model, factual, target, generator, constraints):
         From the factuals to the counterfactuals; a row that has stopped repeats its
         last state.
     """
-    factual, rows = factual.detach(), torch.arange(len(factual), device=factual.device)
-    found = Found(factual.clone(), factual.clone(), torch.zeros_like(target))
+    factual = factual.detach()
+    position = torch.arange(len(factual), device=factual.device)
+    rows = FactualRows(position, factual, target, None)
+    buffers = SearchBuffers.start(factual, target)
     with evaluation_mode(model), torch.enable_grad():
-        path = Path(model, generator, constraints, None, found, rows, factual, target)
-        states = [path.present()]
+        task = SearchTask(model, generator, constraints, None, buffers)
+        descent = Descent(task, rows)
+        states = [descent.present()]
         for step in range(1, generator.max_iter + 1):
-            if not path.advance(step):
+            if not descent.advance(step):
                 break
-            states.append(path.present())
+            states.append(descent.present())
     return torch.stack(states)

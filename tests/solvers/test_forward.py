@@ -1,13 +1,20 @@
-"""The hand-written gradients of the search against automatic differentiation."""
+"""Gradients of the search, by hand and by leaves, against one graph of everything."""
 
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from skct import MLP, Constraints, ECCCoGenerator, GenericGenerator, search
+from skct import (
+    MLP,
+    BaseGenerator,
+    Constraints,
+    ECCCoGenerator,
+    GenericGenerator,
+    search,
+)
 from skct.generators import SearchState
-from skct.generators.base import has_gradient
 from skct.solvers.forward import DenseForward, dense_layers, forward_of
 
 
@@ -84,70 +91,103 @@ def test_a_gradient_that_is_one_number_can_be_written_to():
     assert pull_back(torch.ones(3, 2)).add_(1.0).shape == (3, 4)
 
 
-def generators():
-    """Every generator with a gradient of its own, with and without distance."""
-    rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
-    for cost in (0.0, 0.3):
-        yield GenericGenerator(lambda_cost=cost)
-        yield GenericGenerator(lambda_cost=cost, distance="mad").fit(rows)
-        yield ECCCoGenerator(lambda_cost=cost)
+class Halved(GenericGenerator):
+    """A latent space in which the distance does not have the units of the code."""
+
+    latent = True
+
+    def encode(self, x):
+        return (x / 2).tanh()
+
+    def decode(self, z):
+        return 2 * z.clamp(-0.99, 0.99).atanh()
 
 
-@pytest.mark.parametrize("generator", generators(), ids=repr)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_gradient_of_the_penalty(generator, weighted):
-    rng = torch.Generator().manual_seed(1)
-    x = torch.randn(20, 4, generator=rng, requires_grad=True)
-    logits = torch.randn(20, 3, generator=rng, requires_grad=True)
-    factual, target = torch.randn(20, 4, generator=rng), torch.arange(20) % 3
-    weights = torch.rand(20, 4, generator=rng) if weighted else None
-    state = SearchState(x, factual, logits, target, 2, 30, weights)
-    value = generator.penalty(state).sum() + 0 * x.sum() + 0 * logits.sum()
-    wanted = torch.autograd.grad(value, (x, logits))
-    with torch.no_grad():
-        given = generator.penalty_gradient(state)
-    assert has_gradient(generator)
-    for mine, reference in zip(given, wanted, strict=True):
-        mine = torch.zeros_like(reference) if mine is None else mine
-        torch.testing.assert_close(mine, reference, rtol=1e-5, atol=1e-7)
+class CallsTheModel(BaseGenerator):
+    """A penalty that looks at more than the state and its logits."""
+
+    def __init__(self, model=None, *, max_iter=30, step_size=0.1, threshold=0.5):
+        super().__init__(max_iter=max_iter, step_size=step_size, threshold=threshold)
+        self.model = model
+
+    def penalty(self, state):
+        mirrored = self.model(2 * state.factual - state.x)
+        return 0.1 * (mirrored.square() + state.logits * state.x[:, :1]).sum(1)
 
 
-def test_a_penalty_of_ones_own_is_not_overlooked():
-    class Bolder(ECCCoGenerator):
-        def penalty(self, state):
-            return 2 * super().penalty(state)
+class Constant(BaseGenerator):
+    """A penalty without a gradient."""
 
-    class BolderAndFaster(Bolder):
-        def penalty_gradient(self, state):
-            return tuple(2 * part for part in super().penalty_gradient(state))
+    def penalty(self, state):
+        return torch.ones(len(state.x))
 
-    assert not has_gradient(Bolder())
-    assert has_gradient(BolderAndFaster())
+
+with torch.random.fork_rng():
     torch.manual_seed(0)
-    rows, target = torch.randn(80, 3), torch.arange(80) % 2
-    task = (MLP(3, 2), rows, target)
-    slow, fast = (
-        search(*task, make(threshold=0.9), Constraints.unbounded((3,)))
-        for make in (Bolder, BolderAndFaster)
-    )
-    torch.testing.assert_close(slow.counterfactual, fast.counterfactual)
-    assert torch.equal(slow.n_iter, fast.n_iter)
+    MODELS = {"dense": MLP(3, 2), "other": MLP(3, 2, activation="tanh")}
+PENALTIES = {
+    "distance": GenericGenerator(lambda_cost=0.1),
+    "no distance": GenericGenerator(lambda_cost=0.0),
+    "deviations": GenericGenerator(lambda_cost=0.1, distance="mad").fit(
+        torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    ),
+    "energy": ECCCoGenerator(lambda_cost=0.1),
+    "latent": Halved(lambda_cost=0.1),
+    "constant": Constant(),
+}
 
 
-def test_the_search_descends_on_class_loss_and_penalty():
-    torch.manual_seed(0)
-    model, rows, target = MLP(3, 2), torch.randn(70, 3), torch.arange(70) % 2
-    generator = ECCCoGenerator(max_iter=13, threshold=0.999999, lambda_cost=0.1)
-    x = rows.clone()
-    for step in range(1, 14):
-        x.requires_grad_()
+def descended(model, rows, target, generator, weights=None):
+    """States of a plain loop that differentiates network and penalty in one graph."""
+    z = generator.encode(rows)
+    for step in range(1, generator.max_iter + 1):
+        z = z.detach().requires_grad_()
+        x = generator.decode(z)
         logits = model(x)
-        state = SearchState(x, rows, logits, target, step, 13)
+        given = rows, logits, target, step, generator.max_iter
+        state = SearchState(x, *given, weights)
         loss = cross_entropy(logits, target, reduction="none")
-        (gradient,) = torch.autograd.grad((loss + generator.penalty(state)).sum(), x)
-        x = (x - generator.step_size * gradient).detach()
-    found = search(model, rows, target, generator, Constraints.unbounded((3,)))
-    torch.testing.assert_close(found.counterfactual, x, rtol=1e-5, atol=1e-5)
+        (gradient,) = torch.autograd.grad((loss + generator.penalty(state)).sum(), z)
+        if weights is not None and not generator.latent:
+            gradient = gradient / weights
+        z = z - generator.step_size * gradient
+    return generator.decode(z).detach()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("name", [*PENALTIES, "calls the model"])
+def test_the_search_descends_on_class_loss_and_penalty(name, kind, weighted):
+    model, rng = MODELS[kind], torch.Generator().manual_seed(1)
+    rows, target = torch.randn(70, 3, generator=rng), torch.arange(70) % 2
+    weights = torch.rand(70, 3, generator=rng) + 0.5 if weighted else None
+    generator = CallsTheModel(model)
+    if name in PENALTIES:
+        generator = clone(PENALTIES[name])
+        vars(generator).update(vars(PENALTIES[name]))
+    generator.set_params(max_iter=13, threshold=0.999999)
+    free = Constraints.unbounded((3,))
+    found = search(model, rows, target, generator, free, weights=weights)
+    expected = descended(model, rows, target, generator, weights)
+    torch.testing.assert_close(found.counterfactual, expected, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(found.counterfactual, rows, atol=1e-2)
+
+
+def test_a_step_differentiates_no_network_but_through_the_pull_back():
+    """What a penalty sees of the logits is a leaf: their graph has no network in it."""
+    seen = []
+
+    class Curious(BaseGenerator):
+        def penalty(self, state):
+            seen.append(state)
+            return state.logits.sum(1)
+
+    model = MODELS["other"]
+    rows = torch.randn(5, 3)
+    free = Constraints.unbounded((3,))
+    search(model, rows, torch.zeros(5, dtype=torch.long), Curious(), free)
+    assert seen
+    assert all(state.logits.is_leaf and state.x.requires_grad for state in seen)
 
 
 def found_by(model, rows, **options):

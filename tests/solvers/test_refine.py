@@ -102,7 +102,7 @@ def by_hand(counterfactual):
 # ------------------------------------------------------------------------- promises
 
 
-def test_never_dearer_and_usually_cheaper(found):
+def test_never_more_costly_and_usually_cheaper(found):
     before, after = found.cost(found.result.counterfactual), found.cost(found.refined)
     assert (after <= before + 1e-5).all()
     assert (after < before)[found.moved].float().mean() > 0.8
@@ -116,7 +116,7 @@ def test_fewer_features_change(found):
     assert after.float().mean() < 0.7 * before.float().mean()
 
 
-def test_never_dearer_with_weights_either():
+def test_never_more_costly_with_weights_either():
     found = Found(weights=torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 3.0, 3.0, 3.0]))
     before = found.cost(found.result.counterfactual)
     assert (found.cost(found.refined) <= before + 1e-5).all()
@@ -140,7 +140,7 @@ def test_constraints_hold(found):
     assert torch.equal(x[:, GROUP].sort(1).values, torch.eye(3)[[2] * 150])
 
 
-def test_what_is_immature_or_there_already_is_returned_as_it_is(found):
+def test_what_is_immature_or_was_mature_at_the_start_is_returned_as_it_is(found):
     for rows in (~found.result.mature, found.result.n_iter == 0):
         assert rows.any()
         assert torch.equal(found.refined[rows], found.result.counterfactual[rows])
@@ -185,7 +185,7 @@ def test_features_that_the_model_ignores_go_back():
     assert (refined[:, 1:] == 0).all()
 
 
-def test_an_overshooting_answer_comes_back_to_the_threshold():
+def test_an_overshooting_counterfactual_comes_back_to_the_threshold():
     """p = 1/2 at x = 1; eight halvings of the way from 0 to 3."""
     free = Constraints.unbounded((1,))
     refined = refine(linear(1.0), by_hand([[3.0]]), torch.zeros(1, 1), free, 0.5)
@@ -210,15 +210,15 @@ def test_no_more_features_stay_changed_than_are_needed():
     assert 1.0 <= refined.sum() <= 1.01
 
 
-@pytest.mark.parametrize("dear", [0, 1])
-def test_the_dearer_of_two_equal_features_goes_back(dear):
+@pytest.mark.parametrize("costly", [0, 1])
+def test_the_more_costly_of_two_equal_features_goes_back(costly):
     weights = torch.ones(2)
-    weights[dear] = 10.0
+    weights[costly] = 10.0
     free = Constraints.unbounded((2,))
     result, factual = by_hand([[1.5, 1.5]]), torch.zeros(1, 2)
     refined = refine(linear(1.0, 1.0), result, factual, free, 0.5, weights)
-    assert refined[0, dear] == 0
-    assert refined[0, 1 - dear] >= 1
+    assert refined[0, costly] == 0
+    assert refined[0, 1 - costly] >= 1
 
 
 @pytest.mark.parametrize(("worth", "kept"), [(0.0, False), (9.0, True)])
@@ -322,7 +322,7 @@ def test_a_large_weight_leads_to_the_median():
 
 
 def test_a_weight_of_two_stops_where_three_quarters_lie_ahead():
-    """J rises again where the share of rows behind exceeds (1 - 1/2) / 2 = 1/4."""
+    """J rises again where the fraction of rows behind exceeds (1 - 1/2) / 2 = 1/4."""
     rows = [[float(i), 0.0] for i in range(1, 102)]
     refined = with_reference(2.0, rows)
     assert refined[0, 0] == 26.0

@@ -326,7 +326,7 @@ def test_search_agrees_with_a_slow_reference_row_by_row(generator, kind):
 @pytest.mark.parametrize("make", [free_constraints, mixed_constraints])
 @pytest.mark.parametrize("n", [100, 300])
 @generators
-def test_a_row_gets_the_same_answer_alone_and_in_company(generator, n, make):
+def test_a_row_gets_the_same_counterfactual_alone_and_in_company(generator, n, make):
     net, constraints = make_net(), make()
     factual, target = make_rows(n)
     result = search(net, factual, target, generator, constraints, epsilon=0.3)
@@ -499,7 +499,7 @@ def test_every_state_is_feasible_and_immutable_bits_stay(generator, seed):
 
 @generators
 @pytest.mark.parametrize("seed", range(4))
-def test_mature_is_what_the_model_says_about_the_answer(generator, seed):
+def test_mature_is_what_the_model_says_about_the_counterfactual(generator, seed):
     factual, target = make_rows(80, seed)
     net = make_net(seed)
     result = search(net, factual, target, generator, mixed_constraints())
@@ -588,7 +588,7 @@ def test_without_a_ball_the_nascent_state_is_the_factual(epsilon):
     assert (result.counterfactual != factual).any()
 
 
-def test_in_a_ball_without_end_the_nascent_state_is_the_answer():
+def test_in_a_ball_without_end_the_nascent_state_is_the_counterfactual():
     factual, _ = make_rows(20)
     result = find(
         make_net(), factual, constraints=mixed_constraints(), epsilon=math.inf
@@ -640,23 +640,23 @@ def test_one_entry_of_the_gradient_that_is_not_finite_leaves_the_others_alone():
 # --------------------------------------------------------------------------- weights
 
 
-def test_a_feature_ten_times_as_dear_moves_a_tenth_as_far():
+def test_a_feature_ten_times_as_costly_moves_a_tenth_as_far():
     factual = torch.full((1, 2), -1.0)
     generator = GenericGenerator(max_iter=100, lambda_cost=0.0)
     weights = torch.tensor([10.0, 1.0])
     result = find(linear(1.0, 1.0), factual, generator, weights=weights)
-    dear, cheap = (result.counterfactual - factual)[0]
+    costly, cheap = (result.counterfactual - factual)[0]
     assert result.mature.all()
-    torch.testing.assert_close(10 * dear, cheap)
+    torch.testing.assert_close(10 * costly, cheap)
 
 
-def test_dear_features_move_less_and_equal_weights_change_nothing():
+def test_costly_features_move_less_and_equal_weights_change_nothing():
     factual, target = make_rows(50)
     args = make_net(), factual, target, GenericGenerator(), free_constraints()
-    dear = torch.ones(N_FEATURES)
-    dear[0] = 20.0
+    costly = torch.ones(N_FEATURES)
+    costly[0] = 20.0
     plain = search(*args)
-    weighted = search(*args, weights=dear)
+    weighted = search(*args, weights=costly)
     moved = [
         (result.counterfactual - factual)[:, 0].abs().mean()
         for result in (weighted, plain)
@@ -746,7 +746,7 @@ def test_imputed_integers_and_unknown_categories_that_no_step_moves_keep_their_b
 
 
 @generators
-def test_a_trace_goes_from_the_factuals_to_the_answers(generator):
+def test_a_trace_goes_from_the_factuals_to_the_counterfactuals(generator):
     factual, target = make_rows(80)
     net, constraints = make_net(), mixed_constraints()
     states = trace(net, factual, target, generator, constraints)
