@@ -132,6 +132,16 @@ class TransformerAdapter:
         """
         return {}
 
+    def fill_values(self) -> dict[int, Any]:
+        """Constants that stand for missing values behind this transformer.
+
+        Returns
+        -------
+        fill_values : dict
+            Input column -> value, which is no category of the raw column.
+        """
+        return {}
+
 
 AnyAdapter = TypeVar("AnyAdapter", bound=Callable[..., TransformerAdapter])
 

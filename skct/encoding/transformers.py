@@ -153,6 +153,12 @@ class ImputerAdapter(SelectorAdapter):
             return np.arange(len(statistics))
         return np.flatnonzero([not is_missing(value) for value in statistics])
 
+    def fill_values(self) -> dict[int, Any]:
+        """The constant that the user chose; medians and the like are in the data."""
+        if self.transformer.strategy != "constant":
+            return {}
+        return {int(i): self.transformer.statistics_[i] for i in self.kept()}
+
 
 # ------------------------------------------------------------------------- categories
 
@@ -246,18 +252,21 @@ class PipelineAdapter(TransformerAdapter):
         """Categories of each column, as the first step that encodes it knows them."""
         found: Categories = {}
         fill_values: dict[int, Any] = {}
-        raw_steps = (step for _, step in self.transformer.steps)
-        for raw_step, (step, current) in zip(raw_steps, self.steps(), strict=True):
+        for step, current in self.steps():
             for i, (values, declared) in step.categories().items():
                 # An encoder behind a constant imputer sees the fill value as one more
                 # category, but no raw column holds it.
                 fill = fill_values.get(current[i][0])
                 values = tuple(v for v in values if v != fill)
                 found.setdefault(current[i][0], (values, declared))
-            if is_constant_imputer(raw_step):
-                statistics = step.transformer.statistics_
-                kept = [i for (i,) in step.sources()]
-                fill_values = {current[i][0]: statistics[i] for i in kept}
+            fill_values |= raw_keys(step.fill_values(), current)
+        return found
+
+    def fill_values(self) -> dict[int, Any]:
+        """Fill values of all steps."""
+        found: dict[int, Any] = {}
+        for step, current in self.steps():
+            found |= raw_keys(step.fill_values(), current)
         return found
 
 
@@ -303,6 +312,14 @@ class ColumnsAdapter(TransformerAdapter):
             positions[i]: known
             for _, step, positions in self.steps()
             for i, known in step.categories().items()
+        }
+
+    def fill_values(self) -> dict[int, Any]:
+        """Fill values of all steps."""
+        return {
+            positions[i]: value
+            for _, step, positions in self.steps()
+            for i, value in step.fill_values().items()
         }
 
 
@@ -364,11 +381,6 @@ def is_vectorizer(transformer: Any) -> bool:
     )
 
 
-def is_constant_imputer(transformer: Any) -> bool:
-    """Whether an imputer fills in a value of the user's choice."""
-    return isinstance(transformer, SimpleImputer) and transformer.strategy == "constant"
-
-
 def is_missing(value: Any) -> bool:
     """Whether a category stands for a missing value."""
     return value is None or value != value
@@ -377,6 +389,11 @@ def is_missing(value: Any) -> bool:
 def composed(first: Sources, second: Sources) -> Sources:
     """Sources of two steps in a row."""
     return [tuple(sorted({s for i in columns for s in first[i]})) for columns in second]
+
+
+def raw_keys(by_input: dict[int, Any], current: Sources) -> dict[int, Any]:
+    """Values by raw column of what a step knows by its input columns."""
+    return {current[i][0]: value for i, value in by_input.items()}
 
 
 def column_positions(columns: Any, n_in: int, names: Sequence | None) -> list[int]:
