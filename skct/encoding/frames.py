@@ -9,11 +9,13 @@ from scipy import sparse
 from ..utils.polars import as_pandas, is_polars
 
 __all__ = [
+    "Column",
+    "Table",
     "as_frame",
     "changed",
     "dense",
     "free_name",
-    "get",
+    "get_column",
     "objects",
     "pick",
     "repeat",
@@ -22,12 +24,18 @@ __all__ = [
 ]
 
 
+# What is left of a user's table once it is checked: sparse ones are dense, and polars
+# frames are pandas ones. Arrays may have more than two dimensions (images).
+Table = pd.DataFrame | np.ndarray
+Column = pd.Series | np.ndarray
+
+
 def dense(X):
     """Sparse matrices as arrays; all else as it is."""
     return X.toarray() if sparse.issparse(X) else X
 
 
-def get(table, position):
+def get_column(table, position):
     """One raw column as a Series or an array."""
     if hasattr(table, "iloc"):
         return table.iloc[:, position]

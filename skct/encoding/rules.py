@@ -14,14 +14,13 @@ from ..constraints.spec import (
 )
 from ..exceptions import ConstraintWarning
 from ..utils.validation import unknown_name
-from .frames import get
+from .frames import get_column
 
 __all__ = [
     "Rule",
     "box",
     "outside_domain",
     "resolve_rules",
-    "rules_from",
     "warn_outside",
     "within",
 ]
@@ -40,7 +39,7 @@ class Rule(NamedTuple):
     given: bool = False
 
 
-def resolve_rules(space, mutability=None, domain="auto"):
+def resolve_rules(schema, mutability=None, domain="auto"):
     """Resolve user-given mutability and domain, one rule per raw column.
 
     Raises
@@ -49,19 +48,19 @@ def resolve_rules(space, mutability=None, domain="auto"):
         Names the parameter, the column and the remedy.
     """
     words = resolve_mutability(
-        expand_names(space, mutability), space.feature_names, space.raw_shape
+        expand_names(schema, mutability), schema.feature_names, schema.raw_shape
     )
     rules = []
     for column, word, low, high in zip(
-        space.columns, words, *space.observed, strict=True
+        schema.columns, words, *schema.observed, strict=True
     ):
         check_one_way(column, word)
         low, high = (low, high) if domain is not None else (-np.inf, np.inf)
         rules.append(Rule(word, low, high, column.categories))
     seen = {}
     for key, bounds in domain_items(domain):
-        position = resolve_once(key, space.feature_names, "domain", seen)
-        rules[position] = with_domain(space.columns[position], rules[position], bounds)
+        position = resolve_once(key, schema.feature_names, "domain", seen)
+        rules[position] = with_domain(schema.columns[position], rules[position], bounds)
     return rules
 
 
@@ -116,16 +115,16 @@ def with_domain(column, rule, bounds):
     return rule._replace(categories=allowed, given=True)
 
 
-def expand_names(space, mutability):
+def expand_names(schema, mutability):
     """Accept raw names for encoded columns (``age`` for ``num__age``)."""
     if not hasattr(mutability, "items"):
         return mutability
-    known = set(space.feature_names)
+    known = set(schema.feature_names)
     expanded = {}
     for key, word in mutability.items():
         matches = [key]
         if isinstance(key, str) and key not in known:
-            matches = encoded_names(space, key) or [key]
+            matches = encoded_names(schema, key) or [key]
         if len(matches) > 1 or matches[0] != key:
             check_word(key, word)
             if len(matches) > 1 and word in ONE_WAY:
@@ -137,85 +136,31 @@ def expand_names(space, mutability):
     return expanded
 
 
-def encoded_names(space, key):
+def encoded_names(schema, key):
     """Columns of this table that one raw name in front of it stands for."""
-    names = [str(name) for name in space.feature_names]
+    names = [str(name) for name in schema.feature_names]
     tails = [name.split("__", 1)[-1] for name in names]
     found = [i for i, tail in enumerate(tails) if tail == key]
     units = {(i,) for i in found}
     if not found:
         found = [i for i, tail in enumerate(tails) if tail.startswith(f"{key}_")]
-        units = {(unit_of(space, i), names[i][: -len(tails[i])]) for i in found}
+        units = {(unit_of(schema, i), names[i][: -len(tails[i])]) for i in found}
     if len(units) > 1:
-        listed = ", ".join(repr(space.feature_names[i]) for i in found[:4])
+        listed = ", ".join(repr(schema.feature_names[i]) for i in found[:4])
         raise ValueError(
             f"The name {key!r} in mutability stands for several columns ({listed}, "
             "...); use their own names."
         )
-    return [space.feature_names[i] for i in found]
+    return [schema.feature_names[i] for i in found]
 
 
-def unit_of(space, position):
+def unit_of(schema, position):
     """What a column belongs to: its one-hot group, the 0/1 columns, or itself."""
-    encoded = set(space.columns[position].encoded)
-    for group in space.groups:
+    encoded = set(schema.columns[position].encoded)
+    for group in schema.groups:
         if encoded <= set(group.columns):
             return group.columns
-    return "binary" if encoded and encoded <= set(space.binary) else (position,)
-
-
-def rules_from(space, constraints):
-    """Read rules in raw units off constraints on the model input.
-
-    Parameters
-    ----------
-    constraints : Constraints
-
-    Returns
-    -------
-    rules : list of Rule
-    """
-    lower, upper = (
-        end.flatten().numpy() for end in (constraints.lower, constraints.upper)
-    )
-    up, down = (
-        can.flatten().numpy()
-        for can in (constraints.can_increase, constraints.can_decrease)
-    )
-    ends = np.stack([finite_or(lower, 0.0), finite_or(upper, 0.0)])
-    raw = space.inverse(ends.reshape(2, *space.input_shape))
-    rules = []
-    for position, column in enumerate(space.columns):
-        where = list(column.encoded)
-        rises, falls = up[where].any(), down[where].any()
-        allowed, bounds = column.categories, (-np.inf, np.inf)
-        if column.codes is not None:
-            near = column.codes <= upper[where] + 1e-4
-            near &= column.codes >= lower[where] - 1e-4
-            kept = near.all(1)
-            allowed = tuple(c for c, k in zip(allowed, kept, strict=True) if k)
-        elif where:
-            bounds = raw_bounds(space, position, raw, lower[where[0]], upper[where[0]])
-            if space.sign[where[0]] < 0:
-                rises, falls = falls, rises
-        word = {(1, 1): "both", (1, 0): "increase", (0, 1): "decrease"}.get(
-            (int(rises), int(falls)), "none"
-        )
-        rules.append(Rule(word, *bounds, allowed))
-    return rules
-
-
-def raw_bounds(space, position, raw, lower, upper):
-    """Bounds of one numeric column; integers lose the rounding of float32."""
-    low, high = raw[:, position]
-    if space.sign[space.columns[position].encoded[0]] < 0:
-        low, high, lower, upper = high, low, upper, lower
-    low = low if np.isfinite(lower) else -np.inf
-    high = high if np.isfinite(upper) else np.inf
-    if space.columns[position].integer:
-        room = [1e-3 + 1e-6 * abs(end) for end in (low, high)]  # of float32
-        low, high = np.ceil(low - room[0]), np.floor(high + room[1])
-    return low, high
+    return "binary" if encoded and encoded <= set(schema.binary) else (position,)
 
 
 def box(raw, rules):
@@ -230,28 +175,23 @@ def box(raw, rules):
     return floor, ceiling
 
 
-def finite_or(values, default):
-    """Infinite entries replaced."""
-    return np.where(np.isfinite(values), values, default)
-
-
-def outside_domain(space, rules, X, given_only=True):
+def outside_domain(schema, rules, X, given_only=True):
     """Yield name and row mask of each column with factuals outside its domain."""
     numbers = None
     for i, rule in enumerate(rules):
         if given_only and not rule.given:
             continue
         if rule.categories is not None:
-            values = pd.Series(np.asarray(get(X, i), dtype=object))
+            values = pd.Series(np.asarray(get_column(X, i), dtype=object))
             outside = ~(values.isin(rule.categories) | values.isna()).to_numpy()
         else:
-            numbers = space.numbers(X) if numbers is None else numbers
+            numbers = schema.numbers(X) if numbers is None else numbers
             room = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])  # of float32
             with np.errstate(invalid="ignore"):
                 outside = numbers[:, i] < rule.low - room
                 outside |= numbers[:, i] > rule.high + room
         if outside.any():
-            yield space.feature_names[i], outside
+            yield schema.feature_names[i], outside
 
 
 def within(value, dtype, floor, ceiling):
@@ -261,11 +201,11 @@ def within(value, dtype, floor, ceiling):
     return np.where(cast < floor, np.nextafter(cast, dtype.type(np.inf)), cast)
 
 
-def warn_outside(space, rules, X, stacklevel=3):
+def warn_outside(schema, rules, X, stacklevel=3):
     """Warn about factuals outside a domain that the user gave."""
     found = [
         f"{int(outside.sum())} factuals lie outside that of {name!r}"
-        for name, outside in outside_domain(space, rules, X)
+        for name, outside in outside_domain(schema, rules, X)
     ]
     if found:
         warnings.warn(

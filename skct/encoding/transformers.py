@@ -56,9 +56,10 @@ def sources(transformer: Any, n_in: int, path: str = "preprocessor") -> Sources:
     return adapter(transformer, n_in, path).sources()
 
 
-def inverse_numeric(transformer: Any, encoded: np.ndarray, n_in: int) -> np.ndarray:
+def inverse_numeric(transformer: Any, encoded: Any, n_in: int) -> np.ndarray:
     """Raw numbers behind encoded columns; see `TransformerAdapter.inverse`."""
-    return adapter(transformer, n_in).inverse(encoded)
+    flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
+    return adapter(transformer, n_in).inverse(flat)
 
 
 def categories(transformer: Any, n_in: int) -> Categories:

@@ -106,7 +106,9 @@ def reasons(model, X, valid, probability, changed, n_iter):
             else f"stopped at target probability {probability[i]:.2f}"
         )
         texts[i] = f"{what} after {n_iter[i]} steps"
-    for name, outside in outside_domain(model.space, model.rules, X, given_only=False):
+    for name, outside in outside_domain(
+        model.space.schema, model.rules, X, given_only=False
+    ):
         for i in np.flatnonzero(~valid & outside):
             texts[i] += f"; {name!r} lies outside its domain"
     return texts

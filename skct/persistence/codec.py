@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..constraints.box import Constraints, Group
 from ..encoding.rules import Rule
-from ..encoding.space import RawColumn
+from ..encoding.schema import RawColumn
 from ..generators.registry import GENERATORS
 from ..generators.vae import VAE
 from ..preprocessing import CategoryColumn, NumericColumn, TableEncoder
