@@ -32,7 +32,7 @@ ONE_WAY = ("increase", "decrease")
 class Rule(NamedTuple):
     """What may happen to one raw column, in raw units."""
 
-    word: str = "both"
+    mutability: str = "both"
     low: float = -np.inf
     high: float = np.inf
     categories: tuple | None = None
@@ -47,16 +47,16 @@ def resolve_rules(schema, mutability=None, domain="auto"):
     ValueError
         Names the parameter, the column and the remedy.
     """
-    words = resolve_mutability(
+    resolved = resolve_mutability(
         expand_names(schema, mutability), schema.feature_names, schema.raw_shape
     )
     rules = []
-    for column, word, low, high in zip(
-        schema.columns, words, *schema.observed, strict=True
+    for column, direction, low, high in zip(
+        schema.columns, resolved, *schema.observed, strict=True
     ):
-        check_one_way(column, word)
+        check_one_way(column, direction)
         low, high = (low, high) if domain is not None else (-np.inf, np.inf)
-        rules.append(Rule(word, low, high, column.categories))
+        rules.append(Rule(direction, low, high, column.categories))
     seen = {}
     for key, bounds in domain_items(domain):
         position = resolve_once(key, schema.feature_names, "domain", seen)
@@ -76,11 +76,11 @@ def domain_items(domain):
     return domain.items()
 
 
-def check_one_way(column, word):
-    """Check that a one-way word is given to a column with an order."""
-    if column.categories is not None and word in ONE_WAY and not column.ordered:
+def check_one_way(column, direction):
+    """Check that a one-way mutability is given to a column with an order."""
+    if column.categories is not None and direction in ONE_WAY and not column.ordered:
         raise ValueError(
-            f"The mutability {word!r} of column {column.name!r} needs an order, "
+            f"The mutability {direction!r} of column {column.name!r} needs an order, "
             "but its categories have none, or the preprocessor encodes them in another "
             "one; make it an ordered pandas.Categorical and one-hot encode it, or use "
             "'both' or 'none'."
@@ -121,18 +121,18 @@ def expand_names(schema, mutability):
         return mutability
     known = set(schema.feature_names)
     expanded = {}
-    for key, word in mutability.items():
+    for key, direction in mutability.items():
         matches = [key]
         if isinstance(key, str) and key not in known:
             matches = encoded_names(schema, key) or [key]
         if len(matches) > 1 or matches[0] != key:
-            check_word(key, word)
-            if len(matches) > 1 and word in ONE_WAY:
+            check_word(key, direction)
+            if len(matches) > 1 and direction in ONE_WAY:
                 raise ValueError(
-                    f"The mutability {word!r} of {key!r} needs an order, but the "
+                    f"The mutability {direction!r} of {key!r} needs an order, but the "
                     "name stands for one-hot columns; use 'both' or 'none'."
                 )
-        expanded.update(dict.fromkeys(matches, word))
+        expanded.update(dict.fromkeys(matches, direction))
     return expanded
 
 
@@ -169,9 +169,9 @@ def box(raw, rules):
     high = np.array([rule.high for rule in rules])
     floor = np.where(np.isnan(raw), low, np.fmin(low, raw))
     ceiling = np.where(np.isnan(raw), high, np.fmax(high, raw))
-    words = np.array([rule.word for rule in rules])
-    floor = np.where((words == "increase") & ~np.isnan(raw), raw, floor)
-    ceiling = np.where((words == "decrease") & ~np.isnan(raw), raw, ceiling)
+    mutability = np.array([rule.mutability for rule in rules])
+    floor = np.where((mutability == "increase") & ~np.isnan(raw), raw, floor)
+    ceiling = np.where((mutability == "decrease") & ~np.isnan(raw), raw, ceiling)
     return floor, ceiling
 
 

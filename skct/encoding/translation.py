@@ -41,11 +41,11 @@ def constraints_from(
     """
     size = schema.n_encoded
     lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
-    words = np.full(size, "none", dtype=object)
+    mutability = np.full(size, "none", dtype=object)
     bound_numbers(transformer, schema, rules, lower, upper)
     for column, rule in zip(schema.columns, rules, strict=True):
         positions = list(column.encoded)
-        words[positions] = rule.word
+        mutability[positions] = rule.mutability
         if column.codes is None or column.categories is None:
             continue  # a number, or dropped by the preprocessor
         allowed = [column.categories.index(c) for c in rule.categories or ()]
@@ -56,11 +56,11 @@ def constraints_from(
         if len(positions) == 1:
             lower[positions] = column.codes[allowed].min(0)
     falling = schema.lattice.sign < 0
-    words[falling] = [OPPOSITE.get(word, word) for word in words[falling]]
+    mutability[falling] = [OPPOSITE.get(m, m) for m in mutability[falling]]
     return Constraints.from_arrays(
         lower,
         upper,
-        words,
+        mutability,
         schema.input_shape,
         groups=allowed_groups(schema, rules),
         step=schema.lattice.step,

@@ -57,7 +57,7 @@ def evaluate(model, batch, weights, found, n_iter):
         n_changed=changed.sum(1),
         n_iter=n_iter,
         reason=reasons(model, X, valid, probability, changed, n_iter),
-        mutability=np.array([rule.word for rule in model.rules], dtype=object),
+        mutability=np.array([rule.mutability for rule in model.rules], dtype=object),
     )
 
 

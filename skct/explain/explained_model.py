@@ -172,7 +172,9 @@ def rules_and_constraints(estimator: Any, space: FeatureSpace, mutability, domai
         return rules, space.constraints(rules)
     trained = space.rules_from(classifier.constraints_) if front else classifier.rules_
     rules = [
-        (old if inherits[1] else new)._replace(word=(old if inherits[0] else new).word)
+        (old if inherits[1] else new)._replace(
+            mutability=(old if inherits[0] else new).mutability
+        )
         for old, new in zip(trained, rules, strict=True)
     ]
     constraints = space.constraints(rules)

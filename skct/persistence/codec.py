@@ -44,6 +44,8 @@ OBJECTS = by_name(
     *(Constraints, Group, RawColumn, Rule, NumericColumn, CategoryColumn),
     *(TableEncoder, ValidSplit, *GENERATORS.values(), *OBJECTIVES.values()),
 )
+# Parameters that were renamed since the first files: class -> name in code -> in files.
+RENAMED = {"Rule": {"mutability": "word"}}
 # What they have learnt.
 LEARNT = {
     "TableEncoder": ("columns_", "n_features_in_"),
@@ -140,9 +142,15 @@ def encode_object(value, path, tensors):
     return tagged(
         "object",
         name=name,
-        parameters=encode_items(parameters(value), path, tensors),
+        parameters=encode_items(file_parameters(value), path, tensors),
         learnt=encode_items(learnt, path, tensors),
     )
+
+
+def file_parameters(value):
+    """What the constructor takes, by the names of files."""
+    renamed = RENAMED.get(type(value).__name__, {})
+    return {renamed.get(name, name): v for name, v in parameters(value).items()}
 
 
 def parameters(value):
@@ -233,7 +241,9 @@ def decode_objects(value, tensors):
 
 def decode_object(value, tensors):
     name = value["name"]
-    built = OBJECTS[name](**decode_items(value["parameters"], tensors))
+    renamed = {old: new for new, old in RENAMED.get(name, {}).items()}
+    given = decode_items(value["parameters"], tensors)
+    built = OBJECTS[name](**{renamed.get(n, n): v for n, v in given.items()})
     learnt = decode_items(value["learnt"], tensors)
     if not set(learnt) <= set(LEARNT.get(name, ())):
         raise ValueError(f"{name} learns nothing of that kind.")

@@ -387,7 +387,7 @@ def test_a_found_group_moves_as_one_category():
 
 def words(rules):
     """Mutability by column."""
-    return [rule.word for rule in rules]
+    return [rule.mutability for rule in rules]
 
 
 @pytest.fixture
