@@ -1,7 +1,8 @@
 """`Rule`: what may happen to each raw column, in raw units."""
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,16 @@ from ..constraints.spec import (
 )
 from ..exceptions import ConstraintWarning
 from ..utils.validation import unknown_name
-from .frames import get_column
+from .frames import Table, get_column
+from .schema import RawColumn, TableSchema
 
 __all__ = [
     "Rule",
-    "box",
+    "cast_within",
+    "feasible_range",
     "outside_domain",
     "resolve_rules",
     "warn_outside",
-    "within",
 ]
 
 
@@ -30,7 +32,19 @@ ONE_WAY = ("increase", "decrease")
 
 
 class Rule(NamedTuple):
-    """What may happen to one raw column, in raw units."""
+    """What may happen to one raw column, in raw units.
+
+    Parameters
+    ----------
+    mutability : {"both", "increase", "decrease", "none"}, default="both"
+        Directions in which it may change.
+    low, high : float
+        Bounds of a number; infinite where open.
+    categories : tuple, optional
+        Allowed categories; None for a number.
+    given : bool, default=False
+        The user has given the bounds or categories; they are not just those observed.
+    """
 
     mutability: str = "both"
     low: float = -np.inf
@@ -39,8 +53,20 @@ class Rule(NamedTuple):
     given: bool = False
 
 
-def resolve_rules(schema, mutability=None, domain="auto"):
+def resolve_rules(
+    schema: TableSchema, mutability: Any = None, domain: Any = "auto"
+) -> list[Rule]:
     """Resolve user-given mutability and domain, one rule per raw column.
+
+    Parameters
+    ----------
+    schema : TableSchema
+    mutability, domain
+        As in `CounterfactualTrainingClassifier`.
+
+    Returns
+    -------
+    rules : list of Rule
 
     Raises
     ------
@@ -57,14 +83,14 @@ def resolve_rules(schema, mutability=None, domain="auto"):
         check_one_way(column, direction)
         low, high = (low, high) if domain is not None else (-np.inf, np.inf)
         rules.append(Rule(direction, low, high, column.categories))
-    seen = {}
+    seen: dict = {}
     for key, bounds in domain_items(domain):
         position = resolve_once(key, schema.feature_names, "domain", seen)
         rules[position] = with_domain(schema.columns[position], rules[position], bounds)
     return rules
 
 
-def domain_items(domain):
+def domain_items(domain: Any) -> Any:
     """Column and bounds of each entry of a domain dict."""
     if domain is None or (isinstance(domain, str) and domain == "auto"):
         return []
@@ -76,7 +102,7 @@ def domain_items(domain):
     return domain.items()
 
 
-def check_one_way(column, direction):
+def check_one_way(column: RawColumn, direction: str) -> None:
     """Check that a one-way mutability is given to a column with an order."""
     if column.categories is not None and direction in ONE_WAY and not column.ordered:
         raise ValueError(
@@ -87,7 +113,7 @@ def check_one_way(column, direction):
         )
 
 
-def with_domain(column, rule, bounds):
+def with_domain(column: RawColumn, rule: Rule, bounds: Any) -> Rule:
     """Rule with the user's bounds or allowed categories."""
     if column.categories is None:
         low, high = check_bounds(column.name, bounds)
@@ -115,8 +141,12 @@ def with_domain(column, rule, bounds):
     return rule._replace(categories=allowed, given=True)
 
 
-def expand_names(schema, mutability):
-    """Accept raw names for encoded columns (``age`` for ``num__age``)."""
+def expand_names(schema: TableSchema, mutability: Any) -> Any:
+    """Accept raw names for encoded columns (``age`` for ``num__age``).
+
+    A classifier behind a `ColumnTransformer` sees the names that this makes up, while
+    users think of the raw table.
+    """
     if not hasattr(mutability, "items"):
         return mutability
     known = set(schema.feature_names)
@@ -124,7 +154,7 @@ def expand_names(schema, mutability):
     for key, direction in mutability.items():
         matches = [key]
         if isinstance(key, str) and key not in known:
-            matches = encoded_names(schema, key) or [key]
+            matches = match_raw_name(schema, key) or [key]
         if len(matches) > 1 or matches[0] != key:
             check_word(key, direction)
             if len(matches) > 1 and direction in ONE_WAY:
@@ -136,14 +166,19 @@ def expand_names(schema, mutability):
     return expanded
 
 
-def encoded_names(schema, key):
-    """Columns of this table that one raw name in front of it stands for."""
+def match_raw_name(schema: TableSchema, key: str) -> list:
+    """Names of this table's columns that were encoded from one raw column.
+
+    They are ``step__key``, or ``step__key_category`` for each category of `key`.
+    """
     names = [str(name) for name in schema.feature_names]
     tails = [name.split("__", 1)[-1] for name in names]
     found = [i for i, tail in enumerate(tails) if tail == key]
-    units = {(i,) for i in found}
+    units: set = {(i,) for i in found}
     if not found:
         found = [i for i, tail in enumerate(tails) if tail.startswith(f"{key}_")]
+        # ``key_`` may also begin the names of other raw columns (``marital_status``):
+        # the columns found have to be of one step, and one group or all binary.
         units = {(unit_of(schema, i), names[i][: -len(tails[i])]) for i in found}
     if len(units) > 1:
         listed = ", ".join(repr(schema.feature_names[i]) for i in found[:4])
@@ -154,7 +189,7 @@ def encoded_names(schema, key):
     return [schema.feature_names[i] for i in found]
 
 
-def unit_of(schema, position):
+def unit_of(schema: TableSchema, position: int) -> Any:
     """What a column belongs to: its one-hot group, the 0/1 columns, or itself."""
     encoded = set(schema.columns[position].encoded)
     for group in schema.groups:
@@ -163,20 +198,50 @@ def unit_of(schema, position):
     return "binary" if encoded and encoded <= set(schema.binary) else (position,)
 
 
-def box(raw, rules):
-    """Floor and ceiling of raw numbers; the factual is always inside."""
+def feasible_range(raw: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest raw number that each cell may change to.
+
+    A factual outside of its domain, or at the edge of one-way mutability, may keep its
+    value. Missing values have nothing to keep, and any number in the domain will do.
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n, n_features)
+    rules : list of Rule
+
+    Returns
+    -------
+    floor, ceiling : ndarray of shape (n, n_features)
+    """
     low = np.array([rule.low for rule in rules])
     high = np.array([rule.high for rule in rules])
-    floor = np.where(np.isnan(raw), low, np.fmin(low, raw))
-    ceiling = np.where(np.isnan(raw), high, np.fmax(high, raw))
+    known = ~np.isnan(raw)
+    floor = np.where(known, np.fmin(low, raw), low)
+    ceiling = np.where(known, np.fmax(high, raw), high)
     mutability = np.array([rule.mutability for rule in rules])
-    floor = np.where((mutability == "increase") & ~np.isnan(raw), raw, floor)
-    ceiling = np.where((mutability == "decrease") & ~np.isnan(raw), raw, ceiling)
+    floor = np.where((mutability == "increase") & known, raw, floor)
+    ceiling = np.where((mutability == "decrease") & known, raw, ceiling)
     return floor, ceiling
 
 
-def outside_domain(schema, rules, X, given_only=True):
-    """Yield name and row mask of each column with factuals outside its domain."""
+def outside_domain(
+    schema: TableSchema, rules: list[Rule], X: Table, given_only: bool = True
+) -> Iterator[tuple[object, np.ndarray]]:
+    """Yield name and row mask of each column with factuals outside its domain.
+
+    Parameters
+    ----------
+    schema : TableSchema
+    rules : list of Rule
+    X : DataFrame or ndarray of shape (n, *features)
+    given_only : bool, default=True
+        Leave out columns whose domain is what was observed.
+
+    Yields
+    ------
+    name : object
+    outside : bool ndarray of shape (n,)
+    """
     numbers = None
     for i, rule in enumerate(rules):
         if given_only and not rule.given:
@@ -186,23 +251,41 @@ def outside_domain(schema, rules, X, given_only=True):
             outside = ~(values.isin(rule.categories) | values.isna()).to_numpy()
         else:
             numbers = schema.numbers(X) if numbers is None else numbers
-            room = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])  # of float32
+            # Observed bounds may have been decoded from float32, unlike given ones.
+            tolerance = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])
             with np.errstate(invalid="ignore"):
-                outside = numbers[:, i] < rule.low - room
-                outside |= numbers[:, i] > rule.high + room
+                outside = numbers[:, i] < rule.low - tolerance
+                outside |= numbers[:, i] > rule.high + tolerance
         if outside.any():
             yield schema.feature_names[i], outside
 
 
-def within(value, dtype, floor, ceiling):
-    """Numbers as `dtype` holds them, nudged where its rounding left the bounds."""
+def cast_within(
+    value: np.ndarray, dtype: np.dtype, floor: np.ndarray, ceiling: np.ndarray
+) -> np.ndarray:
+    """Numbers as `dtype` holds them, inside bounds of higher precision.
+
+    Rounding to the nearest number can leave the bounds by one step of `dtype`, which is
+    then taken back.
+    """
     cast = np.asarray(value).astype(dtype)
     cast = np.where(cast > ceiling, np.nextafter(cast, dtype.type(-np.inf)), cast)
     return np.where(cast < floor, np.nextafter(cast, dtype.type(np.inf)), cast)
 
 
-def warn_outside(schema, rules, X, stacklevel=3):
-    """Warn about factuals outside a domain that the user gave."""
+def warn_outside(
+    schema: TableSchema, rules: list[Rule], X: Table, stacklevel: int = 3
+) -> None:
+    """Warn about factuals outside a domain that the user gave.
+
+    Parameters
+    ----------
+    schema : TableSchema
+    rules : list of Rule
+    X : DataFrame or ndarray of shape (n, *features)
+    stacklevel : int, default=3
+        As in `warnings.warn`: who is told to have caused it.
+    """
     found = [
         f"{int(outside.sum())} factuals lie outside that of {name!r}"
         for name, outside in outside_domain(schema, rules, X)

@@ -13,7 +13,7 @@ from . import transformers
 from .frames import Table, dense, get_column, pick, write
 from .learning import learn_schema, read_schema
 from .probing import with_probed_encoding
-from .rules import Rule, box, resolve_rules, within
+from .rules import Rule, cast_within, feasible_range, resolve_rules
 from .schema import RawColumn, TableSchema
 from .translation import constraints_from, rules_from
 
@@ -262,13 +262,14 @@ class FeatureSpace:
         self, value: np.ndarray, raw: np.ndarray, table: Table, rules: list[Rule]
     ) -> np.ndarray:
         """Numbers within their raw bounds, also after a cast to the column's type."""
-        floor, ceiling = box(raw, rules)
+        floor, ceiling = feasible_range(raw, rules)
         value = np.clip(value, floor, ceiling)
         for i in self.schema.numeric:
             dtype = get_column(table, i).dtype
             dtype = getattr(dtype, "numpy_dtype", dtype)
             if dtype in (np.float16, np.float32):
-                value[:, i] = within(value[:, i], dtype, floor[:, i], ceiling[:, i])
+                bounds = floor[:, i], ceiling[:, i]
+                value[:, i] = cast_within(value[:, i], dtype, *bounds)
         return value
 
     def _inverse(self, encoded: np.ndarray) -> np.ndarray:

@@ -172,7 +172,7 @@ def rules_from(
             # Allowed are the categories whose code lies in the box.
             inside = column.codes <= upper[where] + 1e-4
             inside &= column.codes >= lower[where] - 1e-4
-            allowed = tuple(pick(column.categories, inside.all(1)))
+            allowed = tuple(pick(allowed or (), inside.all(1)))
         elif where:
             ends_of_column = raw[:, position], lower[where[0]], upper[where[0]]
             bounds = raw_bounds(schema, position, *ends_of_column)
