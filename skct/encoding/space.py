@@ -278,7 +278,7 @@ class FeatureSpace:
             self.transformer, encoded, len(self.feature_names)
         )
 
-    # ------------------------------------------------------------------- distances
+    # ------------------------------------------------------- numbers and distances
 
     def numbers(self, table: Table) -> np.ndarray:
         """Numeric raw columns of a table.

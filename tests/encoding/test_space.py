@@ -1,5 +1,6 @@
 """`FeatureSpace`: raw table to model input and back, rules, distances."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -171,6 +172,27 @@ def test_a_table_of_categories_alone_has_a_space():
     X = pd.DataFrame({"a": list("uvu"), "b": [True, False, False]})
     space = auto_space(X)
     assert_same_bits(space.decode(space.encode(X), like=X), X)
+
+
+def test_transformer_and_schema_are_the_whole_space(space, table):
+    schema = pickle.loads(pickle.dumps(space.schema))
+    again = FeatureSpace.from_schema(space.transformer, schema)
+    encoded = space.encode(table)
+    np.testing.assert_array_equal(again.encode(table), encoded)
+    moved = encoded[::-1]
+    rules = again.rules({"age": "increase"}, {"income": (0, 1e5)})
+    assert rules == space.rules({"age": "increase"}, {"income": (0, 1e5)})
+    assert_same_bits(
+        again.decode(moved, table, rules), space.decode(moved, table, rules)
+    )
+
+
+def test_the_template_row_is_nobodys(space, table):
+    template = space.schema.template
+    assert list(template.dtypes) == list(table.dtypes)
+    assert template.index.tolist() == [0]
+    assert template["income"].iloc[0] == table["income"].median()
+    assert template["job"].iloc[0] == min(table["job"].dropna())
 
 
 # ------------------------------------------------------------------------ what moved
