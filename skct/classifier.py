@@ -264,7 +264,7 @@ class CounterfactualTrainingClassifier(
             X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
             check_consistent_length(X, y)
             state = self._go_on(X, y) if going_on else self._start(X, y)
-            warn_outside(state["feature_space_"], state["rules_"], X)
+            warn_outside(state["feature_space_"].schema, state["rules_"], X)
             self._train(state, X, y)
         if self.net_.objective_.needs_mature:
             warn_immature(self.history_, self.generator_)

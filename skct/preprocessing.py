@@ -1,7 +1,8 @@
 """`TableEncoder`: the "auto" preprocessing of raw, mixed tables."""
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,9 @@ from .exceptions import ImputationWarning
 __all__ = ["TableEncoder"]
 
 
+# More categories are a name or an identifier, and a one-hot column for each.
 MAX_CATEGORIES = 1000
+# Larger numbers are divided before their variance is computed: squares stay finite.
 LARGE = 1e100
 
 
@@ -27,17 +30,17 @@ class NumericColumn(NamedTuple):
     fill: float
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Number of encoded columns."""
         return 1
 
-    def encode(self, values):
+    def encode(self, values: Any) -> np.ndarray:
         """One encoded column of shape (n, 1)."""
         values = to_numbers(values, self.name)
         values = np.where(np.isnan(values), self.fill, values)
         return ((values - self.mean) / self.scale)[:, None]
 
-    def feature_names(self):
+    def feature_names(self) -> list[str]:
         """The column keeps its name."""
         return [str(self.name)]
 
@@ -51,11 +54,11 @@ class CategoryColumn(NamedTuple):
     fill: int
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Number of encoded columns."""
         return len(self.categories)
 
-    def encode(self, values):
+    def encode(self, values: Any) -> np.ndarray:
         """One-hot block of shape (n, n_categories); unknown values are all zero."""
         values = np.asarray(values, dtype=object)
         try:
@@ -68,7 +71,7 @@ class CategoryColumn(NamedTuple):
         codes = np.where(pd.isna(values), self.fill, codes)
         return (codes[:, None] == np.arange(self.width)).astype(float)
 
-    def feature_names(self):
+    def feature_names(self) -> list[str]:
         """The column's name and the category, joined as scikit-learn does it."""
         return [f"{self.name}_{category}" for category in self.categories]
 
@@ -98,7 +101,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
            [ 1.,  0.,  1.]])
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learn means, scales and categories.
 
         Parameters
@@ -141,7 +144,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             )
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Encode a table.
 
         Parameters
@@ -154,6 +157,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = X.toarray() if sparse.issparse(X) else X
+        # The same numbers as column by column, but all columns in one operation: wide
+        # arrays such as flattened images spend most of their time here.
         fast = isinstance(X, np.ndarray) and X.dtype.kind in "biuf"
         if fast and self.is_numeric_ and X.shape[1] == self.n_features_in_:
             mean, scale, fill = (
@@ -173,7 +178,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ]
         return np.concatenate(blocks, axis=1)
 
-    def inverse_numeric(self, encoded):
+    def inverse_numeric(self, encoded: np.ndarray) -> np.ndarray:
         """Raw values of the numeric columns; NaN in place of categories.
 
         Parameters
@@ -192,7 +197,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             start += column.width
         return raw
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the encoded columns.
 
         Parameters
@@ -208,12 +213,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return np.asarray(names, dtype=object)
 
     @property
-    def is_numeric_(self):
+    def is_numeric_(self) -> bool:
         """Whether all columns are numeric."""
         return all(isinstance(column, NumericColumn) for column in self.columns_)
 
     @property
-    def sources_(self):
+    def sources_(self) -> list[int]:
         """Raw column of each encoded one."""
         return [
             position
@@ -222,7 +227,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ]
 
 
-def iterate_columns(X):
+def iterate_columns(X: Any) -> Iterator[tuple[Any, Any]]:
     """Yield (name, values) of a frame or an array, column by column."""
     if hasattr(X, "iloc"):
         for position, name in enumerate(X.columns):
@@ -232,7 +237,7 @@ def iterate_columns(X):
             yield position, values
 
 
-def is_category(values):
+def is_category(values: Any) -> bool:
     """Whether a raw column is categorical rather than numeric."""
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
@@ -247,7 +252,7 @@ def is_category(values):
     return pd.api.types.is_string_dtype(dtype)
 
 
-def converts_to_numbers(values):
+def converts_to_numbers(values: Any) -> bool:
     """Whether every entry of an object column reads as a number."""
     try:
         pd.to_numeric(pd.Series(np.asarray(values, dtype=object)))
@@ -256,11 +261,11 @@ def converts_to_numbers(values):
     return True
 
 
-def to_numbers(values, name):
+def to_numbers(values: Any, name: object) -> np.ndarray:
     """Numeric column as float64, missing values as NaN."""
     series = pd.Series(values) if not isinstance(values, pd.Series) else values
     try:
-        if series.dtype.kind in "mMc":  # pandas would take the nanoseconds
+        if series.dtype.kind in "mMc":  # dates would become nanoseconds
             raise TypeError(f"values of type {series.dtype}")
         if series.dtype == object:
             series = pd.to_numeric(series)
@@ -278,7 +283,7 @@ def to_numbers(values, name):
     return numbers
 
 
-def learn_column(name, values):
+def learn_column(name: Any, values: Any) -> NumericColumn | CategoryColumn:
     """Describe one raw column."""
     if is_category(values):
         return learn_category(name, values)
@@ -287,18 +292,20 @@ def learn_column(name, values):
         raise unusable(name, values.dtype)
     numbers = to_numbers(values, name)
     present = numbers[~np.isnan(numbers)]
-    if np.isin(present, (0.0, 1.0)).all():
+    if np.isin(present, (0.0, 1.0)).all():  # as it is, so that one-hot blocks stay so
         return NumericColumn(name, 0.0, 1.0, float(present.mean() > 0.5))
-    unit = max(float(np.abs(present).max()) / LARGE, 1.0)  # squares must not overflow
+    unit = max(float(np.abs(present).max()) / LARGE, 1.0)
     scale = unit * float((present / unit).std())
     mean = unit * float((present / unit).mean())
     rounding = 10 * np.finfo(float).eps * abs(mean)
-    if not scale > rounding:  # constant
+    # A constant column can have a deviation of a few roundings; dividing by that would
+    # blow them up.
+    if not scale > rounding:
         scale = max(1.0, rounding)
     return NumericColumn(name, mean, scale, float(np.median(present)))
 
 
-def unusable(name, kind):
+def unusable(name: Any, kind: Any) -> ValueError:
     """Build the error for a column of a type that means nothing here."""
     return ValueError(
         f"Column {name!r} has the type {kind}, which is neither a number nor a "
@@ -306,7 +313,7 @@ def unusable(name, kind):
     )
 
 
-def learn_category(name, values):
+def learn_category(name: Any, values: Any) -> CategoryColumn:
     """Describe one categorical column: declared order where there is one."""
     dtype = values.dtype
     present = pd.Series(np.asarray(values, dtype=object)).dropna()
@@ -317,7 +324,7 @@ def learn_category(name, values):
         else:
             categories = sorted(counts.index, key=lambda c: (str(type(c)), c))
         hash(tuple(categories))
-    except TypeError as error:  # lists, say, which cannot be told apart
+    except TypeError as error:  # cells that are not hashable, such as lists
         raise unusable(name, type(present.iloc[0]).__name__) from error
     if len(categories) > MAX_CATEGORIES:
         raise ValueError(

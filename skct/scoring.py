@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from . import attribution, metrics, robustness
 from .constraints.spec import resolve_position
-from .encoding.frames import get
+from .encoding.frames import get_column
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explain.explained_model import Explainable, unwrap
 from .explain.explainer import CounterfactualExplainer
@@ -346,7 +346,7 @@ class Evaluation:
         """Mean costs by group; invalid rows count with their penalty."""
         names = self.model.space.feature_names
         position = resolve_position(self.options.group, names, "group")
-        group = get(self.inspected[1], position)
+        group = get_column(self.inspected[1], position)
         return metrics.burden(self.costs, np.ones(len(self.costs), dtype=bool), group)
 
 

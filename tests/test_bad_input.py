@@ -978,7 +978,7 @@ SCORERS += [
         ("generators", "eccco", "'generators'", "Did you mean 'generator'"),
         ("generator", "wachter", "'generator'", "'wachter'", "'eccco'"),
         ("length_scale", np.ones(2), "'length_scale'", "array", "(0, inf)"),
-        ("objective__epsilon", -1, "'epsilon'", "-1", "[0, inf)"),
+        ("epsilon", -1, "'epsilon'", "-1", "[0, inf)"),
         ("noise", "x", "'noise'", "'x'", "[0, inf)"),
         ("n_alternatives", 0, "'n_alternatives'", "Got 0", ">= 1"),
         ("n_models", 1.5, "'n_models'", "1.5", ">= 1"),

@@ -193,7 +193,7 @@ def test_a_fitted_object_holds_nobodys_row_without_reference_rows():
     X, y = people(150)
     X["income"] = np.random.default_rng(0).permutation(150) * 7.13 + 0.0123
     clf = quick(epochs=2, n_reference=0).fit(X, y)
-    template = clf.feature_space_._template
+    template = clf.feature_space_.schema.template
     assert not (X.astype(str) == template.astype(str).to_numpy()).all(axis=1).any()
     assert template["income"].iloc[0] not in set(X["income"])
 

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-def resolve_position(key: Any, names: Sequence[Any], where: str) -> int:
+def resolve_position(key: Any, names: Sequence[Any] | np.ndarray, where: str) -> int:
     """Position of a feature given by name, or by position where there are no names."""
     matches = [i for i, name in enumerate(names) if name == key]
     if len(matches) == 1:
@@ -35,7 +35,7 @@ def resolve_position(key: Any, names: Sequence[Any], where: str) -> int:
 
 
 def resolve_once(
-    key: Any, names: Sequence[Any], where: str, seen: dict[int, Any]
+    key: Any, names: Sequence[Any] | np.ndarray, where: str, seen: dict[int, Any]
 ) -> int:
     """Position of a feature that no earlier key of the dict stands for."""
     position = resolve_position(key, names, where)
@@ -50,7 +50,7 @@ def resolve_once(
 
 def resolve_mutability(
     mutability: Mapping[Any, str] | ArrayLike | None,
-    names: Sequence[Any],
+    names: Sequence[Any] | np.ndarray,
     shape: tuple[int, ...],
 ) -> np.ndarray:
     """One mutability word per feature, as a flat object array."""
@@ -98,7 +98,7 @@ def check_word(feature: Any, word: Any) -> str:
 
 def resolve_domain(
     domain: Mapping[Any, tuple[float | None, float | None]] | None,
-    names: Sequence[Any],
+    names: Sequence[Any] | np.ndarray,
 ) -> dict[int, tuple[float | None, float | None]]:
     """Bounds by position, for the listed features only."""
     if domain is None:

@@ -1,6 +1,8 @@
 """Raw tables of any type: read a column, write new values in its own type."""
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -9,11 +11,13 @@ from scipy import sparse
 from ..utils.polars import as_pandas, is_polars
 
 __all__ = [
+    "Column",
+    "Table",
     "as_frame",
     "changed",
     "dense",
     "free_name",
-    "get",
+    "get_column",
     "objects",
     "pick",
     "repeat",
@@ -22,34 +26,57 @@ __all__ = [
 ]
 
 
-def dense(X):
+# What a checked table is: a pandas DataFrame or an array, which may have more than two
+# dimensions (images). pandas has no type hints, so that a union would only get in the
+# way of mypy.
+Table: TypeAlias = Any  # DataFrame or ndarray
+Column: TypeAlias = Any  # Series or ndarray
+# Position of a column -> the rows that change, as a mask, and their new values.
+Changes = dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+def dense(X: Any) -> Any:
     """Sparse matrices as arrays; all else as it is."""
     return X.toarray() if sparse.issparse(X) else X
 
 
-def get(table, position):
+def get_column(table: Table, position: int) -> Column:
     """One raw column as a Series or an array."""
     if hasattr(table, "iloc"):
         return table.iloc[:, position]
     return table.reshape(len(table), -1)[:, position]
 
 
-def pick(categories, index):
-    """Categories by index, as an object array."""
+def pick(categories: Sequence, index: Any) -> np.ndarray:
+    """Categories by index or mask, as an object array."""
     values = np.empty(len(categories), dtype=object)
     values[:] = categories
     return values[index]
 
 
-def repeat(template, n):
+def repeat(template: Table, n: int) -> Table:
     """Table of `n` copies of the template row."""
     if hasattr(template, "iloc"):
         return template.iloc[np.zeros(n, dtype=int)].reset_index(drop=True)
     return np.repeat(template, n, axis=0)
 
 
-def write(table, changes, keep_dtype=True):
-    """Copy of a table with new values: position -> (rows as mask, values)."""
+def write(table: Table, changes: Changes, keep_dtype: bool = True) -> Table:
+    """Copy of a table with new values in some columns.
+
+    Parameters
+    ----------
+    table : DataFrame or ndarray of shape (n, *features)
+    changes : dict
+        Position of a column -> rows to change (a mask), and their values.
+    keep_dtype : bool, default=True
+        Values are rounded and cast to the column's type, and take the kind of the
+        objects they replace. False: a numeric column becomes float instead.
+
+    Returns
+    -------
+    table : same type
+    """
     if hasattr(table, "iloc"):
         out = table.copy()
         for position, (rows, values) in changes.items():
@@ -70,10 +97,13 @@ def write(table, changes, keep_dtype=True):
     return flat.reshape(table.shape)
 
 
-def write_series(series, rows, values, keep_dtype):
+def write_series(
+    series: pd.Series, rows: np.ndarray, values: np.ndarray, keep_dtype: bool
+) -> pd.Series:
     """One column with new values in its own type."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
+        # By code: assignment of values would need every one to be a known category.
         codes = series.cat.codes.to_numpy().copy()
         codes[rows] = dtype.categories.get_indexer(values)
         new = pd.Categorical.from_codes(codes, dtype=dtype)
@@ -97,28 +127,29 @@ def write_series(series, rows, values, keep_dtype):
     return out
 
 
-def as_dtype(values, dtype, old):
+def as_dtype(values: Any, dtype: Any, old: Any) -> Any:
     """New values in the type of their column; integers rounded, inside its range."""
     if pd.api.types.is_integer_dtype(dtype):
         values = as_integers(values, old, getattr(dtype, "numpy_dtype", dtype))
     return pd.array(values, dtype=dtype)
 
 
-def as_integers(values, old, dtype):
-    """Whole numbers that a type can hold, next to `values`.
+def as_integers(values: Any, old: Any, dtype: Any) -> np.ndarray:
+    """Whole numbers next to `values`, clipped to the range of an integer type.
 
-    Floats are not exact beyond 2**53: there the change is added to the old number, so
-    that it does not go the other way.
+    Float64 is not exact beyond 2**53, where rounding could turn an increase into a
+    decrease. There the change of the float is added to the old integer.
     """
     info, values = np.iinfo(dtype), np.round(np.asarray(values, dtype=float))
     if np.abs(values).max(initial=0.0) < 2**53:
         return np.clip(values, info.min, info.max).astype(dtype)
+    # Python's integers are exact; the difference of two near floats is, too.
     base = [0 if pd.isna(number) else int(number) for number in old]
     exact = [b + int(v - float(b)) for b, v in zip(base, values, strict=True)]
     return np.array([min(max(v, info.min), info.max) for v in exact], dtype=dtype)
 
 
-def like_objects(values, column, rows):
+def like_objects(values: np.ndarray, column: pd.Series, rows: np.ndarray) -> np.ndarray:
     """New numbers of an object column, each as the kind of object it replaces."""
     if values.dtype == object:  # categories are what they are
         return values
@@ -126,10 +157,11 @@ def like_objects(values, column, rows):
     usual = present.iloc[0] if len(present) else 0.0  # in place of a missing value
     old = column[rows].where(column[rows].notna(), usual)
     new = [like_object(value, like) for value, like in zip(values, old, strict=True)]
+    # The None keeps numpy from looking into the objects, should they be sequences.
     return np.array([*new, None], dtype=object)[:-1]
 
 
-def like_object(value, like):
+def like_object(value: float, like: Any) -> Any:
     """A number as text, Decimal or integer, if `like` is one."""
     if isinstance(like, str):
         return f"{value:.15g}"
@@ -140,7 +172,7 @@ def like_object(value, like):
     return value
 
 
-def take(values, rows):
+def take(values: Any, rows: np.ndarray) -> Any:
     """Rows of a frame or an array, by position; None stays None."""
     if values is None:
         return None
@@ -149,16 +181,19 @@ def take(values, rows):
     return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
 
 
-def free_name(name, taken):
-    """The name, with ``ce_`` in front as often as it takes to be new."""
+def free_name(name: str, taken: Iterable) -> str:
+    """The name, prefixed with ``ce_`` until no column has it."""
     taken = set(taken)
     while name in taken:
         name = f"ce_{name}"
     return name
 
 
-def as_frame(table, row):
-    """Table of any type as a pandas frame with one column per feature."""
+def as_frame(table: Any, row: Any) -> pd.DataFrame:
+    """Table of any type as a pandas frame with one column per feature.
+
+    `row` labels the rows of tables that have no index.
+    """
     if is_polars(table):
         return as_pandas(table).set_axis(row)
     if hasattr(table, "iloc"):
@@ -168,16 +203,16 @@ def as_frame(table, row):
     return pd.DataFrame(table.reshape(len(table), -1), index=row)
 
 
-def objects(frame):
+def objects(frame: pd.DataFrame) -> np.ndarray:
     """Cells of a frame as an object array, which keeps integers integers."""
     return frame.astype(object).to_numpy()
 
 
-def changed(before, after):
+def changed(before: pd.DataFrame, after: pd.DataFrame) -> np.ndarray:
     """Mask of the cells that differ; two missing values do not."""
     old, new = objects(before), objects(after)
-    gone, missing = pd.isna(old), pd.isna(new)
-    differs = gone != missing
-    both = ~gone & ~missing
-    differs[both] = old[both] != new[both]
+    old_missing, new_missing = pd.isna(old), pd.isna(new)
+    differs = old_missing != new_missing
+    present = ~old_missing & ~new_missing
+    differs[present] = old[present] != new[present]
     return differs

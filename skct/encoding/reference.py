@@ -1,22 +1,52 @@
 """Training rows kept to judge plausibility."""
 
+from typing import Any
+
 import numpy as np
 
 from .frames import take
+from .space import FeatureSpace
 
 __all__ = ["draw_reference", "top_up"]
 
 
-def draw_reference(space, X, codes, rng, n_rows=1000):
-    """At most `n_rows` encoded rows per class, with their class indices, or None."""
+# Encoded rows, and the class index of each.
+Reference = tuple[np.ndarray, np.ndarray]
+
+
+def draw_reference(
+    space: FeatureSpace,
+    X: Any,
+    codes: np.ndarray,
+    rng: np.random.Generator,
+    n_rows: int = 1000,
+) -> Reference | None:
+    """Draw at most `n_rows` rows per class and encode them.
+
+    Parameters
+    ----------
+    space : FeatureSpace
+    X : DataFrame, ndarray or sparse matrix of shape (n, *features)
+    codes : ndarray of shape (n,)
+        Class indices.
+    rng : Generator or RandomState
+    n_rows : int, default=1000
+
+    Returns
+    -------
+    reference : pair of ndarray, or None
+        Encoded rows in the order of X, and their class indices; None for `n_rows=0`.
+    """
     order = rng.permutation(len(codes))
-    rows = [order[codes[order] == k][:n_rows] for k in np.unique(codes)]
-    rows = np.sort(np.concatenate(rows))
+    drawn = [order[codes[order] == k][:n_rows] for k in np.unique(codes)]
+    rows = np.sort(np.concatenate(drawn))
     return (space.encode(take(X, rows)), codes[rows]) if len(rows) else None
 
 
-def top_up(reference, more, n_rows):
-    """Reference rows, with further ones for classes that have less than `n_rows`."""
+def top_up(
+    reference: Reference | None, more: Reference | None, n_rows: int
+) -> Reference | None:
+    """Add rows of `more` for classes with fewer than `n_rows`; None stays None."""
     if reference is None or more is None:
         return reference
     encoded, codes = (list(part) for part in zip(reference, strict=True))

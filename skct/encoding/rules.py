@@ -1,7 +1,8 @@
 """`Rule`: what may happen to each raw column, in raw units."""
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,16 +15,16 @@ from ..constraints.spec import (
 )
 from ..exceptions import ConstraintWarning
 from ..utils.validation import unknown_name
-from .frames import get
+from .frames import Table, get_column
+from .schema import RawColumn, TableSchema
 
 __all__ = [
     "Rule",
-    "box",
+    "cast_within",
+    "feasible_range",
     "outside_domain",
     "resolve_rules",
-    "rules_from",
     "warn_outside",
-    "within",
 ]
 
 
@@ -31,41 +32,65 @@ ONE_WAY = ("increase", "decrease")
 
 
 class Rule(NamedTuple):
-    """What may happen to one raw column, in raw units."""
+    """What may happen to one raw column, in raw units.
 
-    word: str = "both"
+    Parameters
+    ----------
+    mutability : {"both", "increase", "decrease", "none"}, default="both"
+        Directions in which it may change.
+    low, high : float
+        Bounds of a number; infinite where open.
+    categories : tuple, optional
+        Allowed categories; None for a number.
+    given : bool, default=False
+        The user has given the bounds or categories; they are not just those observed.
+    """
+
+    mutability: str = "both"
     low: float = -np.inf
     high: float = np.inf
     categories: tuple | None = None
     given: bool = False
 
 
-def resolve_rules(space, mutability=None, domain="auto"):
+def resolve_rules(
+    schema: TableSchema, mutability: Any = None, domain: Any = "auto"
+) -> list[Rule]:
     """Resolve user-given mutability and domain, one rule per raw column.
+
+    Parameters
+    ----------
+    schema : TableSchema
+    mutability, domain
+        As in `CounterfactualTrainingClassifier`.
+
+    Returns
+    -------
+    rules : list of Rule
 
     Raises
     ------
     ValueError
         Names the parameter, the column and the remedy.
     """
-    words = resolve_mutability(
-        expand_names(space, mutability), space.feature_names, space.raw_shape
+    resolved = resolve_mutability(
+        expand_names(schema, mutability), schema.feature_names, schema.raw_shape
     )
     rules = []
-    for column, word, low, high in zip(
-        space.columns, words, *space.observed, strict=True
+    for column, direction, low, high in zip(
+        schema.columns, resolved, *schema.observed, strict=True
     ):
-        check_one_way(column, word)
+        check_one_way(column, direction)
         low, high = (low, high) if domain is not None else (-np.inf, np.inf)
-        rules.append(Rule(word, low, high, column.categories))
-    seen = {}
+        rules.append(Rule(direction, low, high, column.categories))
+    seen: dict = {}
     for key, bounds in domain_items(domain):
-        position = resolve_once(key, space.feature_names, "domain", seen)
-        rules[position] = with_domain(space.columns[position], rules[position], bounds)
+        position = resolve_once(key, schema.feature_names, "domain", seen)
+        rules[position] = with_domain(schema.columns[position], rules[position], bounds)
     return rules
 
 
-def domain_items(domain):
+def domain_items(domain: Any) -> Any:
     """Column and bounds of each entry of a domain dict."""
     if domain is None or (isinstance(domain, str) and domain == "auto"):
         return []
@@ -77,18 +102,18 @@ def domain_items(domain):
     return domain.items()
 
 
-def check_one_way(column, word):
-    """Check that a one-way word is given to a column with an order."""
-    if column.categories is not None and word in ONE_WAY and not column.ordered:
+def check_one_way(column: RawColumn, direction: str) -> None:
+    """Check that a one-way mutability is given to a column with an order."""
+    if column.categories is not None and direction in ONE_WAY and not column.ordered:
         raise ValueError(
-            f"The mutability {word!r} of column {column.name!r} needs an order, "
+            f"The mutability {direction!r} of column {column.name!r} needs an order, "
             "but its categories have none, or the preprocessor encodes them in another "
             "one; make it an ordered pandas.Categorical and one-hot encode it, or use "
             "'both' or 'none'."
         )
 
 
-def with_domain(column, rule, bounds):
+def with_domain(column: RawColumn, rule: Rule, bounds: Any) -> Rule:
     """Rule with the user's bounds or allowed categories."""
     if column.categories is None:
         low, high = check_bounds(column.name, bounds)
@@ -116,156 +141,154 @@ def with_domain(column, rule, bounds):
     return rule._replace(categories=allowed, given=True)
 
 
-def expand_names(space, mutability):
-    """Accept raw names for encoded columns (``age`` for ``num__age``)."""
+def expand_names(schema: TableSchema, mutability: Any) -> Any:
+    """Accept raw names for encoded columns (``age`` for ``num__age``).
+
+    A classifier behind a `ColumnTransformer` sees the names that this makes up, while
+    users think of the raw table.
+    """
     if not hasattr(mutability, "items"):
         return mutability
-    known = set(space.feature_names)
+    known = set(schema.feature_names)
     expanded = {}
-    for key, word in mutability.items():
+    for key, direction in mutability.items():
         matches = [key]
         if isinstance(key, str) and key not in known:
-            matches = encoded_names(space, key) or [key]
+            matches = match_raw_name(schema, key) or [key]
         if len(matches) > 1 or matches[0] != key:
-            check_word(key, word)
-            if len(matches) > 1 and word in ONE_WAY:
+            check_word(key, direction)
+            if len(matches) > 1 and direction in ONE_WAY:
                 raise ValueError(
-                    f"The mutability {word!r} of {key!r} needs an order, but the "
+                    f"The mutability {direction!r} of {key!r} needs an order, but the "
                     "name stands for one-hot columns; use 'both' or 'none'."
                 )
-        expanded.update(dict.fromkeys(matches, word))
+        expanded.update(dict.fromkeys(matches, direction))
     return expanded
 
 
-def encoded_names(space, key):
-    """Columns of this table that one raw name in front of it stands for."""
-    names = [str(name) for name in space.feature_names]
+def match_raw_name(schema: TableSchema, key: str) -> list:
+    """Names of this table's columns that were encoded from one raw column.
+
+    They are ``step__key``, or ``step__key_category`` for each category of `key`.
+    """
+    names = [str(name) for name in schema.feature_names]
     tails = [name.split("__", 1)[-1] for name in names]
     found = [i for i, tail in enumerate(tails) if tail == key]
-    units = {(i,) for i in found}
+    units: set = {(i,) for i in found}
     if not found:
         found = [i for i, tail in enumerate(tails) if tail.startswith(f"{key}_")]
-        units = {(unit_of(space, i), names[i][: -len(tails[i])]) for i in found}
+        # ``key_`` may also begin the names of other raw columns (``marital_status``):
+        # the columns found have to be of one step, and one group or all binary.
+        units = {(unit_of(schema, i), names[i][: -len(tails[i])]) for i in found}
     if len(units) > 1:
-        listed = ", ".join(repr(space.feature_names[i]) for i in found[:4])
+        listed = ", ".join(repr(schema.feature_names[i]) for i in found[:4])
         raise ValueError(
             f"The name {key!r} in mutability stands for several columns ({listed}, "
             "...); use their own names."
         )
-    return [space.feature_names[i] for i in found]
+    return [schema.feature_names[i] for i in found]
 
 
-def unit_of(space, position):
+def unit_of(schema: TableSchema, position: int) -> Any:
     """What a column belongs to: its one-hot group, the 0/1 columns, or itself."""
-    encoded = set(space.columns[position].encoded)
-    for group in space.groups:
+    encoded = set(schema.columns[position].encoded)
+    for group in schema.groups:
         if encoded <= set(group.columns):
             return group.columns
-    return "binary" if encoded and encoded <= set(space.binary) else (position,)
+    return "binary" if encoded and encoded <= set(schema.binary) else (position,)
 
 
-def rules_from(space, constraints):
-    """Read rules in raw units off constraints on the model input.
+def feasible_range(raw: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest raw number that each cell may change to.
+
+    A factual outside of its domain, or at the edge of one-way mutability, may keep its
+    value. Missing values have nothing to keep, and any number in the domain will do.
 
     Parameters
     ----------
-    constraints : Constraints
+    raw : ndarray of shape (n, n_features)
+    rules : list of Rule
 
     Returns
     -------
-    rules : list of Rule
+    floor, ceiling : ndarray of shape (n, n_features)
     """
-    lower, upper = (
-        end.flatten().numpy() for end in (constraints.lower, constraints.upper)
-    )
-    up, down = (
-        can.flatten().numpy()
-        for can in (constraints.can_increase, constraints.can_decrease)
-    )
-    ends = np.stack([finite_or(lower, 0.0), finite_or(upper, 0.0)])
-    raw = space.inverse(ends.reshape(2, *space.input_shape))
-    rules = []
-    for position, column in enumerate(space.columns):
-        where = list(column.encoded)
-        rises, falls = up[where].any(), down[where].any()
-        allowed, bounds = column.categories, (-np.inf, np.inf)
-        if column.codes is not None:
-            near = column.codes <= upper[where] + 1e-4
-            near &= column.codes >= lower[where] - 1e-4
-            kept = near.all(1)
-            allowed = tuple(c for c, k in zip(allowed, kept, strict=True) if k)
-        elif where:
-            bounds = raw_bounds(space, position, raw, lower[where[0]], upper[where[0]])
-            if space.sign[where[0]] < 0:
-                rises, falls = falls, rises
-        word = {(1, 1): "both", (1, 0): "increase", (0, 1): "decrease"}.get(
-            (int(rises), int(falls)), "none"
-        )
-        rules.append(Rule(word, *bounds, allowed))
-    return rules
-
-
-def raw_bounds(space, position, raw, lower, upper):
-    """Bounds of one numeric column; integers lose the rounding of float32."""
-    low, high = raw[:, position]
-    if space.sign[space.columns[position].encoded[0]] < 0:
-        low, high, lower, upper = high, low, upper, lower
-    low = low if np.isfinite(lower) else -np.inf
-    high = high if np.isfinite(upper) else np.inf
-    if space.columns[position].integer:
-        room = [1e-3 + 1e-6 * abs(end) for end in (low, high)]  # of float32
-        low, high = np.ceil(low - room[0]), np.floor(high + room[1])
-    return low, high
-
-
-def box(raw, rules):
-    """Floor and ceiling of raw numbers; the factual is always inside."""
     low = np.array([rule.low for rule in rules])
     high = np.array([rule.high for rule in rules])
-    floor = np.where(np.isnan(raw), low, np.fmin(low, raw))
-    ceiling = np.where(np.isnan(raw), high, np.fmax(high, raw))
-    words = np.array([rule.word for rule in rules])
-    floor = np.where((words == "increase") & ~np.isnan(raw), raw, floor)
-    ceiling = np.where((words == "decrease") & ~np.isnan(raw), raw, ceiling)
+    known = ~np.isnan(raw)
+    floor = np.where(known, np.fmin(low, raw), low)
+    ceiling = np.where(known, np.fmax(high, raw), high)
+    mutability = np.array([rule.mutability for rule in rules])
+    floor = np.where((mutability == "increase") & known, raw, floor)
+    ceiling = np.where((mutability == "decrease") & known, raw, ceiling)
     return floor, ceiling
 
 
-def finite_or(values, default):
-    """Infinite entries replaced."""
-    return np.where(np.isfinite(values), values, default)
+def outside_domain(
+    schema: TableSchema, rules: list[Rule], X: Table, given_only: bool = True
+) -> Iterator[tuple[object, np.ndarray]]:
+    """Yield name and row mask of each column with factuals outside its domain.
 
+    Parameters
+    ----------
+    schema : TableSchema
+    rules : list of Rule
+    X : DataFrame or ndarray of shape (n, *features)
+    given_only : bool, default=True
+        Leave out columns whose domain is what was observed.
 
-def outside_domain(space, rules, X, given_only=True):
-    """Yield name and row mask of each column with factuals outside its domain."""
+    Yields
+    ------
+    name : object
+    outside : bool ndarray of shape (n,)
+    """
     numbers = None
     for i, rule in enumerate(rules):
         if given_only and not rule.given:
             continue
         if rule.categories is not None:
-            values = pd.Series(np.asarray(get(X, i), dtype=object))
+            values = pd.Series(np.asarray(get_column(X, i), dtype=object))
             outside = ~(values.isin(rule.categories) | values.isna()).to_numpy()
         else:
-            numbers = space.numbers(X) if numbers is None else numbers
-            room = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])  # of float32
+            numbers = schema.numbers(X) if numbers is None else numbers
+            # Observed bounds may have been decoded from float32, unlike given ones.
+            tolerance = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])
             with np.errstate(invalid="ignore"):
-                outside = numbers[:, i] < rule.low - room
-                outside |= numbers[:, i] > rule.high + room
+                outside = numbers[:, i] < rule.low - tolerance
+                outside |= numbers[:, i] > rule.high + tolerance
         if outside.any():
-            yield space.feature_names[i], outside
+            yield schema.feature_names[i], outside
 
 
-def within(value, dtype, floor, ceiling):
-    """Numbers as `dtype` holds them, nudged where its rounding left the bounds."""
+def cast_within(
+    value: np.ndarray, dtype: np.dtype, floor: np.ndarray, ceiling: np.ndarray
+) -> np.ndarray:
+    """Numbers as `dtype` holds them, inside bounds of higher precision.
+
+    Rounding to the nearest number can leave the bounds by one step of `dtype`, which is
+    then taken back.
+    """
     cast = np.asarray(value).astype(dtype)
     cast = np.where(cast > ceiling, np.nextafter(cast, dtype.type(-np.inf)), cast)
     return np.where(cast < floor, np.nextafter(cast, dtype.type(np.inf)), cast)
 
 
-def warn_outside(space, rules, X, stacklevel=3):
-    """Warn about factuals outside a domain that the user gave."""
+def warn_outside(
+    schema: TableSchema, rules: list[Rule], X: Table, stacklevel: int = 3
+) -> None:
+    """Warn about factuals outside a domain that the user gave.
+
+    Parameters
+    ----------
+    schema : TableSchema
+    rules : list of Rule
+    X : DataFrame or ndarray of shape (n, *features)
+    stacklevel : int, default=3
+        As in `warnings.warn`: who is told to have caused it.
+    """
     found = [
         f"{int(outside.sum())} factuals lie outside that of {name!r}"
-        for name, outside in outside_domain(space, rules, X)
+        for name, outside in outside_domain(schema, rules, X)
     ]
     if found:
         warnings.warn(

@@ -57,7 +57,7 @@ def evaluate(model, batch, weights, found, n_iter):
         n_changed=changed.sum(1),
         n_iter=n_iter,
         reason=reasons(model, X, valid, probability, changed, n_iter),
-        mutability=np.array([rule.word for rule in model.rules], dtype=object),
+        mutability=np.array([rule.mutability for rule in model.rules], dtype=object),
     )
 
 
@@ -106,7 +106,9 @@ def reasons(model, X, valid, probability, changed, n_iter):
             else f"stopped at target probability {probability[i]:.2f}"
         )
         texts[i] = f"{what} after {n_iter[i]} steps"
-    for name, outside in outside_domain(model.space, model.rules, X, given_only=False):
+    for name, outside in outside_domain(
+        model.space.schema, model.rules, X, given_only=False
+    ):
         for i in np.flatnonzero(~valid & outside):
             texts[i] += f"; {name!r} lies outside its domain"
     return texts

@@ -11,7 +11,6 @@ from skorch import NeuralNet
 from torch import nn
 
 from ..constraints import Constraints
-from ..encoding.rules import rules_from
 from ..encoding.space import FeatureSpace
 from ..encoding.transformers import is_identity
 from ..generators.base import BaseGenerator
@@ -141,7 +140,7 @@ def feature_space(estimator: Any, X: Any, *, learn: bool) -> FeatureSpace:
         return inner.feature_space_
     space = FeatureSpace(compose(front, inner), X, learn=learn)
     if not learn:
-        space.observe_from(inner.feature_space_)
+        space.copy_ranges_from(inner.feature_space_)
     return space
 
 
@@ -171,9 +170,11 @@ def rules_and_constraints(estimator: Any, space: FeatureSpace, mutability, domai
     )
     if classifier is None:
         return rules, space.constraints(rules)
-    trained = rules_from(space, classifier.constraints_) if front else classifier.rules_
+    trained = space.rules_from(classifier.constraints_) if front else classifier.rules_
     rules = [
-        (old if inherits[1] else new)._replace(word=(old if inherits[0] else new).word)
+        (old if inherits[1] else new)._replace(
+            mutability=(old if inherits[0] else new).mutability
+        )
         for old, new in zip(trained, rules, strict=True)
     ]
     constraints = space.constraints(rules)

@@ -405,8 +405,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         kept_type = X
         model, X = self.inspect(X)
         space = model.space
-        X = space.widened(X)
-        warn_outside(space, model.rules, X)
+        X = space.with_all_categories(X)
+        warn_outside(space.schema, model.rules, X)
         settings = Settings(
             self._weights(space), n_alternatives, self.refine, self.plausibility_weight
         )

@@ -9,6 +9,7 @@ from skorch import NeuralNetClassifier
 from skorch.history import History
 from skorch.utils import get_map_location
 
+from ..encoding.schema import Lattice, TableSchema
 from ..encoding.space import FeatureSpace
 from ..generators.registry import make_generator
 from ..preprocessing import TableEncoder
@@ -30,10 +31,6 @@ NETS = {cls.__name__: cls for cls in (CounterfactualNet, NeuralNetClassifier)}
 # What the classifier sets on its net, and what is no parameter of a constructor.
 LEFT_OUT = ("module", "callbacks", "generator", "constraints", "_params_to_validate")
 FITTED = ("classes_", "seed_", "n_features_in_", "feature_names_in_")
-SPACE = (
-    *("raw_shape", "input_shape", "feature_names", "encoded_names", "owner", "columns"),
-    *("binary", "observed", "sign", "_step", "_origin", "_bent", "groups"),
-)
 # Types that the row of medians keeps; any other becomes float64 or object.
 DTYPES = {
     str(dtype): dtype
@@ -133,13 +130,37 @@ def fitted_state(classifier):
         "generator": classifier.generator_,
         "generator_classes": getattr(net, "generator_classes_", set()),
         "preprocessor": classifier.preprocessor_ if own else "given",
-        "space": {name: vars(space)[name] for name in SPACE},
-        "template": describe_template(space._template),
-        "probe": space.encode(space._template),
+        "space": describe_schema(space.schema),
+        "template": describe_template(space.schema.template),
+        "probe": space.encode(space.schema.template),
         "rules": classifier.rules_,
         "fitted": {
             name: vars(classifier)[name] for name in FITTED if name in vars(classifier)
         },
+    }
+
+
+def describe_schema(schema):
+    """What is known of the table, but for the template, by the keys of a file.
+
+    The keys and types are those of the first files, so that both old and new versions
+    read all files.
+    """
+    lattice = schema.lattice
+    return {
+        "raw_shape": schema.raw_shape,
+        "input_shape": schema.input_shape,
+        "feature_names": schema.feature_names,
+        "encoded_names": schema.encoded_names,
+        "owner": schema.owner,
+        "columns": list(schema.columns),
+        "binary": list(schema.binary),
+        "observed": schema.observed,
+        "sign": lattice.sign,
+        "_step": lattice.step,
+        "_origin": lattice.origin,
+        "_bent": set(lattice.nonlinear_columns),
+        "groups": schema.groups,
     }
 
 
@@ -257,12 +278,11 @@ def decode_net(encoded, tensors, module):
 
 def restore_space(state, preprocessor):
     """The map between table and model input; checked on the row of medians."""
-    space = FeatureSpace.__new__(FeatureSpace)
-    vars(space).update({name: state["space"][name] for name in SPACE})
     given = isinstance(state["preprocessor"], str)
-    space.transformer = preprocessor if given else state["preprocessor"]
-    space._template = restore_template(state["template"], space.feature_names)
-    encoded = space.encode(space._template)
+    transformer = preprocessor if given else state["preprocessor"]
+    schema = restore_schema(state["space"], state["template"])
+    space = FeatureSpace.from_schema(transformer, schema)
+    encoded = space.encode(schema.template)
     if encoded.shape != state["probe"].shape or not np.allclose(
         encoded, state["probe"], rtol=1e-5, atol=1e-6
     ):
@@ -272,6 +292,28 @@ def restore_space(state, preprocessor):
             else "its preprocessing contradicts itself"
         )
     return space
+
+
+def restore_schema(described, template):
+    """Inverse of `describe_schema` and `describe_template`."""
+    return TableSchema(
+        raw_shape=described["raw_shape"],
+        input_shape=described["input_shape"],
+        feature_names=described["feature_names"],
+        encoded_names=described["encoded_names"],
+        owner=described["owner"],
+        columns=tuple(described["columns"]),
+        observed=described["observed"],
+        template=restore_template(template, described["feature_names"]),
+        lattice=Lattice(
+            described["sign"],
+            described["_step"],
+            described["_origin"],
+            frozenset(described["_bent"]),
+        ),
+        binary=tuple(described["binary"]),
+        groups=described["groups"],
+    )
 
 
 def restore_template(described, names):
@@ -309,7 +351,7 @@ def restore_net(net, classifier, state, space, constraints):
     net.generator_ = generator.check()
     net.generator_classes_ = state["generator_classes"]
     net.constraints_ = constraints.to(net.device)
-    check_logits(net, space.encode(space._template))
+    check_logits(net, space.encode(space.schema.template))
 
 
 def check_sizes(net, input_shape, n_classes, state):

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..constraints import Constraints, Group
 from ..encoding.rules import Rule
-from ..encoding.space import RawColumn
+from ..encoding.schema import RawColumn
 from ..generators.registry import GENERATORS
 from ..generators.vae import VAE
 from ..preprocessing import CategoryColumn, NumericColumn, TableEncoder
@@ -44,6 +44,8 @@ OBJECTS = by_name(
     *(Constraints, Group, RawColumn, Rule, NumericColumn, CategoryColumn),
     *(TableEncoder, ValidSplit, *GENERATORS.values(), *OBJECTIVES.values()),
 )
+# Parameters that were renamed since the first files: class -> name in code -> in files.
+RENAMED = {"Rule": {"mutability": "word"}}
 # What they have learnt.
 LEARNT = {cls.__name__: cls.fitted_attributes for cls in GENERATORS.values()} | {
     "TableEncoder": ("columns_", "n_features_in_"),
@@ -137,9 +139,15 @@ def encode_object(value, path, tensors):
     return tagged(
         "object",
         name=name,
-        parameters=encode_items(parameters(value), path, tensors),
+        parameters=encode_items(file_parameters(value), path, tensors),
         learnt=encode_items(learnt, path, tensors),
     )
+
+
+def file_parameters(value):
+    """What the constructor takes, by the names of files."""
+    renamed = RENAMED.get(type(value).__name__, {})
+    return {renamed.get(name, name): v for name, v in parameters(value).items()}
 
 
 def parameters(value):
@@ -230,7 +238,9 @@ def decode_objects(value, tensors):
 
 def decode_object(value, tensors):
     name = value["name"]
-    built = OBJECTS[name](**decode_items(value["parameters"], tensors))
+    renamed = {old: new for new, old in RENAMED.get(name, {}).items()}
+    given = decode_items(value["parameters"], tensors)
+    built = OBJECTS[name](**{renamed.get(n, n): v for n, v in given.items()})
     learnt = decode_items(value["learnt"], tensors)
     if not set(learnt) <= set(LEARNT.get(name, ())):
         raise ValueError(f"{name} learns nothing of that kind.")

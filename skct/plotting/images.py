@@ -293,7 +293,7 @@ class AttributionDisplay(BaseDisplay):
             by_class(raw, codes, model.classes, kind),
             model.classes,
             model.space.feature_names,
-            protected=[rule.word == "none" for rule in model.rules],
+            protected=[rule.mutability == "none" for rule in model.rules],
             image_shape=image_shape,
             unit=UNITS[kind],
         ).plot(ax=ax)

@@ -147,7 +147,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
             valid=explanation.valid,
             classes=model.classes,
             feature_names=[n if isinstance(n, str) else f"feature {n}" for n in names],
-            mutability=[rule.word for rule in model.rules],
+            mutability=[rule.mutability for rule in model.rules],
         ).plot(ax=ax)
 
     def _layout(self):

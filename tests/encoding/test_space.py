@@ -1,5 +1,6 @@
 """`FeatureSpace`: raw table to model input and back, rules, distances."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -173,6 +174,27 @@ def test_a_table_of_categories_alone_has_a_space():
     assert_same_bits(space.decode(space.encode(X), like=X), X)
 
 
+def test_transformer_and_schema_are_the_whole_space(space, table):
+    schema = pickle.loads(pickle.dumps(space.schema))
+    again = FeatureSpace.from_schema(space.transformer, schema)
+    encoded = space.encode(table)
+    np.testing.assert_array_equal(again.encode(table), encoded)
+    moved = encoded[::-1]
+    rules = again.rules({"age": "increase"}, {"income": (0, 1e5)})
+    assert rules == space.rules({"age": "increase"}, {"income": (0, 1e5)})
+    assert_same_bits(
+        again.decode(moved, table, rules), space.decode(moved, table, rules)
+    )
+
+
+def test_the_template_row_is_nobodys(space, table):
+    template = space.schema.template
+    assert list(template.dtypes) == list(table.dtypes)
+    assert template.index.tolist() == [0]
+    assert template["income"].iloc[0] == table["income"].median()
+    assert template["job"].iloc[0] == min(table["job"].dropna())
+
+
 # ------------------------------------------------------------------------ what moved
 
 
@@ -290,7 +312,7 @@ def test_relaxed_categories_are_those_of_the_nearest_code(space, table):
     codes = column.codes + np.random.default_rng(0).uniform(-0.05, 0.05, (3, 3))
     relaxed = np.zeros((3, space.encode(table).shape[1]))
     relaxed[:, list(column.encoded)] = codes
-    assert space.category_index(column, relaxed).tolist() == [0, 1, 2]
+    assert column.category_index(relaxed).tolist() == [0, 1, 2]
 
 
 def test_points_of_no_category_leave_the_raw_one(space, table):
@@ -387,7 +409,7 @@ def test_a_found_group_moves_as_one_category():
 
 def words(rules):
     """Mutability by column."""
-    return [rule.word for rule in rules]
+    return [rule.mutability for rule in rules]
 
 
 @pytest.fixture

@@ -355,6 +355,30 @@ def test_categories_are_those_of_the_encoder(table):
     assert known[3] == (("clerk", "cook", "nurse"), False)
 
 
+CONSTANT = SimpleImputer(strategy="constant", fill_value="?")
+
+
+@pytest.mark.parametrize(
+    "imputer",
+    [
+        CONSTANT,
+        make_pipeline(CONSTANT),
+        ColumnTransformer([("constant", CONSTANT, [0])], remainder="passthrough"),
+        "frozen",
+    ],
+    ids=["alone", "in a pipeline", "in a ColumnTransformer", "frozen"],
+)
+def test_what_a_constant_imputer_fills_in_is_no_category(imputer):
+    X = np.array([["a", "u"], [np.nan, "v"], ["b", "u"]], dtype=object)
+    if imputer == "frozen":
+        imputer = FrozenEstimator(clone(CONSTANT).fit(X))
+    pipe = make_pipeline(imputer, OneHotEncoder(sparse_output=False)).fit(X)
+    assert categories(pipe, 2) == {0: (("a", "b"), False), 1: (("u", "v"), False)}
+    space = FeatureSpace(pipe, X)
+    assert space.columns[0].categories == ("a", "b")
+    assert space.decode(space.encode(X), like=X).tolist()[0] == ["a", "u"]
+
+
 def test_a_given_order_of_ordinal_codes_is_an_order():
     X = pd.DataFrame({"x": ORDER})
     assert categories(OrdinalEncoder(categories=[ORDER]).fit(X), 1)[0] == (

@@ -29,9 +29,11 @@ from skct import (
     GenericGenerator,
     REVISEGenerator,
 )
+from skct.encoding.rules import Rule
 from skct.exceptions import ImputationWarning
 from skct.persistence import archive
 from skct.persistence.classifier import KIND
+from skct.persistence.codec import decode, encode
 
 DATA = Path(__file__).parents[1] / "data"
 load = CounterfactualTrainingClassifier.load
@@ -627,6 +629,14 @@ def test_whatever_a_forger_writes_is_loaded_as_data_or_refused(saved):
             assert str(error).startswith("Cannot load")  # noqa: PT017
             refused += 1
     assert refused > 30
+
+
+def test_a_rule_is_written_by_the_names_of_the_first_files():
+    rule = Rule("increase", 1.5, 4.0, given=True)
+    written = encode(rule, "rule", {})
+    names = [name for name, _ in written["parameters"]]
+    assert names == ["word", "low", "high", "categories", "given"]
+    assert decode(written, {}) == rule
 
 
 def test_the_file_of_an_earlier_version_still_loads():
