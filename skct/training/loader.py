@@ -1,5 +1,6 @@
 """`BatchLoader`: a DataLoader that slices whole batches."""
 
+import numpy as np
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -8,6 +9,14 @@ from torch.utils.data import (
 )
 
 __all__ = ["BatchLoader"]
+
+
+class IndexArrays(BatchSampler):
+    """Indices of each batch as an array: skorch looks into every entry of a list."""
+
+    def __iter__(self):
+        """Arrays of row numbers."""
+        return map(np.array, super().__iter__())
 
 
 class BatchLoader(DataLoader):
@@ -19,7 +28,7 @@ class BatchLoader(DataLoader):
     Parameters
     ----------
     dataset : Dataset
-        Has to accept a list of indices, as skorch's does.
+        Has to accept an array of indices, as skorch's does.
     batch_size : int, default=1
     shuffle, drop_last : bool, default=False
     generator : torch.Generator, optional
@@ -42,8 +51,8 @@ class BatchLoader(DataLoader):
             sampler = RandomSampler(dataset, generator=generator)
         elif sampler is None:
             sampler = SequentialSampler(dataset)
-        # batch_size=None: the sampler's lists of indices go to the dataset as they are.
-        batches = BatchSampler(sampler, batch_size, drop_last)
+        # batch_size=None: the indices of a batch go to the dataset as they are.
+        batches = IndexArrays(sampler, batch_size, drop_last)
         super().__init__(
             dataset, batch_size=None, sampler=batches, generator=generator, **kwargs
         )
