@@ -226,6 +226,7 @@ class CounterfactualTrainingClassifier(
 
     # ------------------------------------------------------------------- training
 
+    @torch.inference_mode(False)  # which `enable_grad` does not lift
     def fit(self, X, y):
         """Train the network.
 
@@ -270,6 +271,7 @@ class CounterfactualTrainingClassifier(
             warn_immature(self.history_, self.generator_)
         return self
 
+    @torch.inference_mode(False)
     def partial_fit(self, X, y, classes=None):
         """Train for one epoch; the first call fixes preprocessing, domain and classes.
 

@@ -186,6 +186,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     # ------------------------------------------------------------------- learning
 
+    @torch.inference_mode(False)  # which `enable_grad` does not lift
     def fit(self, X, y):
         """Keep reference rows; fit the estimator if it is not fitted.
 
@@ -357,6 +358,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """
         return self.explain(X).counterfactual
 
+    @torch.inference_mode(False)
     def explain(self, X, target=None, *, n_alternatives=1):
         """Search a counterfactual for every row, or several different ones.
 

@@ -154,6 +154,7 @@ class CounterfactualNet(CounterfactualLoop):
         self.burn_in = burn_in
         self.random_state = random_state
 
+    @torch.inference_mode(False)  # which `enable_grad` does not lift
     def fit(self, X, y, **fit_params):
         """Train from new weights (or go on, with ``warm_start=True``).
 
@@ -172,6 +173,7 @@ class CounterfactualNet(CounterfactualLoop):
         self._infer_shapes(X, y)
         return super().fit(X, y, **fit_params)
 
+    @torch.inference_mode(False)
     def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
         """Go on training, or start if the net is not initialised.
 
