@@ -203,6 +203,15 @@ def check_search(generator, x, target, model, constraints):
 # ------------------------------------------------------------------------- objectives
 
 
+# Columns that the history of a net has already.
+HISTORY = (
+    *("epoch", "dur", "batches", "train_loss", "valid_loss", "valid_acc"),
+    *("train_batch_count", "valid_batch_count", "mature", "n_iter"),
+    *("classification", "divergence", "adversarial"),
+    *("search_seconds", "update_seconds"),
+)
+
+
 def check_objective(objective):
     """Check on small made-up data that an objective works in training.
 
@@ -252,6 +261,8 @@ def check_objective(objective):
 def check_settings(objective):
     """Constructor, clone, checks, and what the class says about itself."""
     kind = type(objective)
+    for name in (*LAMBDAS, "epsilon"):
+        assert name in objective.get_params(), f"__init__ must have a parameter {name}"
     for name in objective.get_params():
         marker = object()
         stored = getattr(kind(**{name: marker}), name)
@@ -261,9 +272,8 @@ def check_settings(objective):
         assert refuses(clone(objective).set_params(**{name: -1}), name), (
             f"check must refuse {name}=-1 and name it; call super().check()"
         )
-    taken = ("classification", "divergence", "adversarial", "train_loss", "mature")
     assert isinstance(kind.regulariser, str), "regulariser must be a name"
-    assert kind.regulariser not in taken, (
+    assert kind.regulariser not in HISTORY, (
         f"the history has a column {kind.regulariser!r} already; name the regulariser "
         "otherwise"
     )
@@ -295,6 +305,10 @@ def check_pair(objective, x, y, model, constraints):
     assert torch.equal(x, before), "pair must not write to the rows"
     for name in ("nascent", "label", "counterfactual", "neighbour", "target"):
         assert hasattr(pairs, name), f"pairs must have a field {name!r}"
+    for name in objective.figures(pairs):
+        assert name not in (*HISTORY, objective.regulariser), (
+            f"the history has a column {name!r} already; name the figure otherwise"
+        )
     for value, other in zip(pairs, again, strict=True):
         assert torch.is_tensor(value), "pairs must be a named tuple of tensors"
         assert len(value) == len(x), "each field must hold one row per counterfactual"
@@ -344,5 +358,5 @@ def check_training(objective, x, y, constraints):
             net.fit(x.numpy(), y.numpy())
         learnt.append(torch.cat([p.flatten() for p in net.module_.parameters()]))
         assert learnt[-1].isfinite().all(), "training must keep weights finite"
-    if not objective.is_plain:
+    if objective.trains_counterfactually:
         assert not torch.equal(*learnt), "training must learn from counterfactuals"

@@ -325,7 +325,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             return ECCCoGenerator(max_iter=200)
         else:
             generator = self._trained(classifier)
-            if not classifier.net_.objective_.is_plain:
+            if classifier.net_.objective_.trains_counterfactually:
                 return generator
         if reference is not None:
             seed = self.random_state

@@ -27,7 +27,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINE_STYLES = ("-", "--", ":", "-.")
 LOSSES = ("train_loss", "valid_loss", "classification", "divergence", "adversarial")
 PANELS = {
-    "Loss": (*LOSSES, "ridge", "slope"),
+    "Loss": LOSSES,
     "Share mature": ("mature",),
     "Search steps": ("n_iter",),
     "Seconds": ("dur", "search_seconds", "update_seconds"),
@@ -239,6 +239,11 @@ class HistoryDisplay(BaseDisplay):
             label: [name for name in names if name in full]
             for label, names in PANELS.items()
         }
+        # The objective's regulariser, whatever its name, comes after that loss.
+        terms = list(self.history.columns)
+        if "adversarial" in terms[:-1]:
+            regulariser = terms[terms.index("adversarial") + 1]
+            panels["Loss"] += [regulariser] * (regulariser in full)
         return {label: names for label, names in panels.items() if names}
 
     def _layout(self):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..constraints.box import Constraints
 from ..constraints.snapping import Snapper
+from ..losses import log_odds
 from ..utils.model import blocks, evaluation_mode, pad
 from ..utils.rows import Rows
 from .coordinate import coordinate_ascent
@@ -162,10 +163,7 @@ class Refiner:
 
     def margin(self, x: Tensor) -> Tensor:
         """Log-odds of the target beyond those of the threshold; >= 0 is mature."""
-        logits = self.forward(x)[0]
-        target = self.target[:, None]
-        ours, others = logits.gather(1, target), logits.scatter(1, target, -torch.inf)
-        return (ours - others.logsumexp(1, keepdim=True)).squeeze(1) - self.log_odds
+        return log_odds(self.forward(x)[0], self.target) - self.log_odds
 
     def cut(
         self,

@@ -34,10 +34,12 @@ def history_table(history: Any) -> pd.DataFrame:
 
 def warn_immature(history: pd.DataFrame, generator: Any, least: float = 0.05) -> None:
     """Warn if hardly any counterfactual of the last epoch reached the threshold."""
-    share = history["mature"].iloc[-1] if "mature" in history and len(history) else 1.0
-    if share < least:
+    fraction = (
+        history["mature"].iloc[-1] if "mature" in history and len(history) else 1.0
+    )
+    if fraction < least:
         warnings.warn(
-            f"{share:.0%} of the counterfactuals of the last epoch matured: they "
+            f"{fraction:.0%} of the counterfactuals of the last epoch matured: they "
             f"reached threshold={generator.threshold} within "
             f"max_iter={generator.max_iter} steps. There is little to learn from so "
             "few; lower the generator's threshold, raise its max_iter or "

@@ -111,7 +111,7 @@ class CounterfactualLoop(GuardedNet):
 
     def _counterfactuals_due(self) -> bool:
         """Whether this epoch trains on counterfactuals: not plain, burn-in over."""
-        return not self.objective_.is_plain and len(self.history) > round(
+        return self.objective_.trains_counterfactually and len(self.history) > round(
             self.burn_in * self.max_epochs
         )
 
@@ -201,8 +201,8 @@ class CounterfactualLoop(GuardedNet):
 
     def _n_rows(self, n: int) -> int:
         """Number of counterfactuals per epoch."""
-        share = self.n_counterfactuals
-        wanted = round(share * n) if isinstance(share, float) else share
+        given = self.n_counterfactuals
+        wanted = round(given * n) if isinstance(given, float) else given
         return min(max(int(wanted), 1), n)
 
     def _training_data(self, dataset: Any) -> tuple[Tensor, Tensor]:

@@ -245,13 +245,21 @@ class CounterfactualNet(CounterfactualLoop):
         return args, kwargs
 
     def set_params(self, **params):
-        """As in skorch; ``lr="auto"`` reaches an initialised optimiser as well."""
+        """As in skorch; an initialised optimiser follows ``lr="auto"``, too."""
+        before = self._automatic_rate()
         super().set_params(**params)
-        # skorch has written the word into the groups of the optimiser by now.
-        if isinstance(params.get("lr"), str) and hasattr(self, "optimizer_"):
+        rate = self._automatic_rate()
+        # Only what has changed: a scheduler may have set another rate meanwhile. Where
+        # "lr" is given, skorch has written the word into the groups by now.
+        if rate is not None and (rate != before or "lr" in params):
             for group in self.optimizer_.param_groups:
-                group["lr"] = objective_of(self).learning_rate
+                group["lr"] = rate
         return self
+
+    def _automatic_rate(self) -> float | None:
+        """Learning rate of an initialised optimiser that follows the objective."""
+        follows = isinstance(self.lr, str) and hasattr(self, "optimizer_")
+        return objective_of(self).learning_rate if follows else None
 
     def initialize_module(self):
         """Build the module; fill in the sizes that it asks for."""
@@ -270,7 +278,7 @@ class CounterfactualNet(CounterfactualLoop):
         generator = make_generator(self.generator).set_params(**params).check()
         self.constraints_ = self._constraints_of(self.input_shape_).to(self.device)
         self.objective_ = objective_of(self)
-        if self.objective_.is_plain:
+        if not self.objective_.trains_counterfactually:
             self.generator_ = generator
             return
         if self.random_state is not None:

@@ -141,9 +141,9 @@ class Objective(BaseEstimator):
         return {name: getattr(self, name) for name in names}
 
     @property
-    def is_plain(self) -> bool:
-        """Whether all weights are zero, so that no counterfactual is needed."""
-        return not any(self.weights.values())
+    def trains_counterfactually(self) -> bool:
+        """Whether any weight is above zero; else no counterfactual is needed."""
+        return any(self.weights.values())
 
     def prepare(self, generator: BaseGenerator) -> BaseGenerator:
         """Generator that searches in training; the one given by default.

@@ -36,11 +36,12 @@ def make_objective(objective: Any, **settings: Any) -> Objective:
     else:
         allowed = f"one of {list(OBJECTIVES)}, or an instance of an Objective class"
         raise wrong("objective", allowed, objective)
-    return made.set_params(**settings).check()
+    made.set_params(**settings).check()
+    return made
 
 
 def objective_of(net: Any) -> Objective:
     """Objective of a net, with the settings that the net has been given for it."""
     given = {name: getattr(net, name) for name in LAMBDAS}
-    settings = {name: value for name, value in given.items() if value is not None}
-    return make_objective(net.objective, **settings | net.get_params_for("objective"))
+    weights = {name: value for name, value in given.items() if value is not None}
+    return make_objective(net.objective, **net.get_params_for("objective") | weights)

@@ -17,6 +17,7 @@ from skct import (
     Objective,
     PaperObjective,
 )
+from skct.plotting import HistoryDisplay
 from skct.testing import check_objective
 from skct.training.objectives import OBJECTIVES, make_objective
 
@@ -90,8 +91,9 @@ def test_a_broken_promise_is_named(flaw, promise):
 
 
 def test_a_regulariser_has_a_name_of_its_own():
-    with pytest.raises(AssertionError, match="name the regulariser otherwise"):
-        check_objective(type("Taken", (Pull,), {"regulariser": "divergence"})())
+    for name in ("divergence", "epoch", "dur"):
+        with pytest.raises(AssertionError, match="name the regulariser otherwise"):
+            check_objective(type("Taken", (Pull,), {"regulariser": name})())
     with pytest.raises(ValueError, match="instance of an Objective class"):
         check_objective("paper")
 
@@ -164,6 +166,67 @@ def test_the_learning_rate_follows_the_objective():
         assert rate(net.set_params(lr="auto")) == kind.learning_rate
     with pytest.raises(ValueError, match="'lr'"):
         CounterfactualNet(lr="fast").fit(X.astype("float32"), y)
+
+
+def test_the_learning_rate_follows_an_objective_that_is_changed():
+    X, y = load_iris(return_X_y=True)
+    net = CounterfactualNet(max_epochs=1)
+    clf = CounterfactualTrainingClassifier(net, warm_start=True, random_state=0)
+
+    def rate():
+        return clf.net_.optimizer_.param_groups[0]["lr"]
+
+    clf.fit(X, y)
+    assert rate() == MarginObjective.learning_rate
+    clf.net_.optimizer_.param_groups[0]["lr"] = 0.5  # as a scheduler does
+    assert clf.partial_fit(X, y) is clf
+    assert rate() == 0.5
+    clf.set_params(objective="paper").partial_fit(X, y)
+    assert rate() == PaperObjective.learning_rate
+    clf.set_params(objective="margin").fit(X, y)
+    assert rate() == MarginObjective.learning_rate
+
+
+def test_weights_of_net_and_classifier_come_before_those_of_the_objective():
+    both = {"lambda_div": 0.1, "objective__lambda_div": 0.9}
+    net = CounterfactualNet(max_epochs=1, **both).fit(*blobs())
+    assert net.objective_.lambda_div == 0.1
+    clf = quick(1).set_params(**both).fit(*blobs())
+    assert clf.net_.objective_.lambda_div == 0.1
+
+
+def blobs():
+    X, y = make_circles(60, random_state=0)
+    return X.astype("float32"), y
+
+
+def test_the_history_draws_any_regulariser():
+    clf = quick(2, objective=Pull()).fit(*blobs())
+    assert "squares" in HistoryDisplay.from_estimator(clf).lines_
+
+
+class Forgetful(Objective):
+    """Has no parameters of its own."""
+
+    def __init__(self):
+        pass
+
+
+def test_an_objective_needs_its_settings():
+    with pytest.raises(AssertionError, match="must have a parameter lambda_div"):
+        check_objective(Forgetful())
+
+
+class Clashing(Pull):
+    """Records a figure under a name that is taken."""
+
+    def figures(self, pairs):
+        return {"mature": -1.0}
+
+
+def test_a_figure_has_a_name_of_its_own():
+    with pytest.raises(AssertionError, match="name the figure otherwise"):
+        check_objective(Clashing())
 
 
 def test_the_paper_by_name_has_the_settings_of_the_paper():
