@@ -1,11 +1,15 @@
 """`CounterfactualExplainer`: counterfactuals of a fitted model, in raw units."""
 
+from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
 from torch import nn
@@ -15,11 +19,13 @@ from ..constraints.spec import resolve_once
 from ..encoding.frames import take
 from ..encoding.reference import draw_reference
 from ..encoding.rules import warn_outside
+from ..encoding.space import FeatureSpace
+from ..generators.base import BaseGenerator
 from ..generators.eccco import ECCCoGenerator
 from ..generators.registry import make_generator, seed_generator
 from ..utils.dask import dask_token
 from ..utils.model import module_device
-from ..utils.random import as_random_state, draw_seed
+from ..utils.random import Seed, as_random_state, draw_seed
 from ..utils.validation import (
     check_integer,
     check_real,
@@ -32,7 +38,7 @@ from ..utils.validation import (
     validate_table,
 )
 from .alternatives import random_feature_weights
-from .batch import Settings, explain_batch
+from .batch import explain_batch
 from .evaluate import concatenate, restore_type
 from .explained_model import (
     Explainable,
@@ -46,7 +52,8 @@ from .explained_model import (
     seed_open_states,
     unwrap,
 )
-from .requests import target_codes, warn_about
+from .explanation import CounterfactualExplanation
+from .requests import Settings, target_codes, warn_about
 
 __all__ = ["CounterfactualExplainer", "as_explainer"]
 
@@ -119,18 +126,18 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        generator=None,
-        mutability="inherit",
-        domain="inherit",
-        target=None,
-        feature_weights=None,
-        refine=True,
-        plausibility_weight=0.5,
-        batch_size=None,
-        random_state=None,
-        verbose=0,
+        generator: str | BaseGenerator | None = None,
+        mutability: Mapping | ArrayLike | None = "inherit",
+        domain: str | Mapping | None = "inherit",
+        target: Any = None,
+        feature_weights: Mapping | ArrayLike | None = None,
+        refine: bool = True,
+        plausibility_weight: float = 0.5,
+        batch_size: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
     ):
         self.estimator = estimator
         self.generator = generator
@@ -144,13 +151,13 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.sparse = True
         inner = unwrap(self.estimator)[1]
         if isinstance(inner, Explainable):
-            inner_tags = inner.__sklearn_tags__().input_tags
+            inner_tags = get_tags(inner).input_tags
             tags.input_tags.allow_nan = inner_tags.allow_nan
             tags.input_tags.string = inner_tags.string
             tags.input_tags.categorical = inner_tags.categorical
@@ -161,7 +168,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     def __sklearn_is_fitted__(self):
         return hasattr(self, "estimator_") or self._is_self_sufficient()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Names of the columns of the counterfactuals: those of X.
 
         Parameters
@@ -186,7 +195,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     # ------------------------------------------------------------------- learning
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Keep reference rows; fit the estimator if it is not fitted.
 
         Parameters
@@ -255,7 +264,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             owner = owner.estimator
         return owner if front else inner
 
-    def _validate(self, X, *, reset, owner=None):
+    def _validate(self, X: Any, *, reset: bool, owner: Any = None) -> Any:
         """Check the table against what was seen in fit, here or by the estimator."""
         front, inner = unwrap(self.estimator)
         if owner is None:
@@ -284,7 +293,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             module, space, rules, constraints, classes, reference, generator
         )
 
-    def inspect(self, X):
+    def inspect(self, X: Any) -> tuple[ExplainedModel, Any]:
         """Model, encoding and constraints behind the estimator; what displays draw.
 
         Parameters
@@ -344,7 +353,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     # ----------------------------------------------------------------- explaining
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Counterfactual table: same columns, types and units as X.
 
         Parameters
@@ -357,7 +366,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """
         return self.explain(X).counterfactual
 
-    def explain(self, X, target=None, *, n_alternatives=1):
+    def explain(
+        self, X: Any, target: Any = None, *, n_alternatives: int = 1
+    ) -> CounterfactualExplanation:
         """Search a counterfactual for every row, or several different ones.
 
         Parameters
@@ -426,13 +437,14 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         warn_about(explanation, model.generator)
         return restore_type(explanation, kept_type)
 
-    def _weights(self, space):
+    def _weights(self, space: FeatureSpace) -> np.ndarray:
         """Cost of each raw column."""
         weights = np.ones(len(space.feature_names))
         given = self.feature_weights
         if given is None:
             return weights
-        weights, seen = weights.astype(object), {}
+        weights = weights.astype(object)
+        seen: dict = {}
         if hasattr(given, "items"):
             for key, weight in given.items():
                 where = "feature_weights"
@@ -447,7 +459,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return weights.astype(float)
 
 
-def as_explainer(estimator, **params):
+def as_explainer(estimator: Any, **params: Any) -> CounterfactualExplainer:
     """The explainer that is given, or one around a fitted estimator."""
     if isinstance(estimator, CounterfactualExplainer):
         return estimator

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -80,8 +80,8 @@ class CounterfactualExplanation:
         column of the table, the same for all rows.
     """
 
-    factual: object
-    counterfactual: object
+    factual: Any
+    counterfactual: Any
     row: np.ndarray
     target: np.ndarray
     predicted: np.ndarray
@@ -96,10 +96,10 @@ class CounterfactualExplanation:
     alternative: np.ndarray | None = None
     mutability: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.row)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Self:
         """Rows by position, slice, mask or list of positions."""
         try:
             rows = np.atleast_1d(np.arange(len(self))[key])
@@ -117,7 +117,7 @@ class CounterfactualExplanation:
             "it by position, slice, mask or list of positions."
         )
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Counterfactuals with their figures, as one DataFrame.
 
         Returns
@@ -153,7 +153,7 @@ class CounterfactualExplanation:
     def _figures(self):
         return [name for name in INFO if getattr(self, name) is not None]
 
-    def changes(self):
+    def changes(self) -> pd.DataFrame:
         """What changes, one line per row and feature.
 
         Returns
@@ -175,7 +175,7 @@ class CounterfactualExplanation:
             }
         )
 
-    def summary(self):
+    def summary(self) -> pd.Series:
         """Averages over the rows.
 
         Returns
@@ -231,7 +231,7 @@ class CounterfactualExplanation:
         """
         return by_group(self, groups)
 
-    def to_json(self, **kwargs):
+    def to_json(self, **kwargs: Any) -> str:
         """Counterfactuals as a JSON list, one object per row.
 
         Parameters
@@ -305,7 +305,7 @@ class CounterfactualExplanation:
     def _repr_html_(self) -> str:
         return fragment(self, max_rows=20)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         n_valid = int(self.valid.sum())
         return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
 
@@ -328,7 +328,7 @@ class CounterfactualExplanation:
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
 
 
-def row_fields():
+def row_fields() -> list[str]:
     """Names of the fields that hold one entry per row."""
     names = [field.name for field in fields(CounterfactualExplanation)]
     return [name for name in names if name != "mutability"]

@@ -7,12 +7,14 @@ called or evaluated because a file says so.
 import dataclasses
 import datetime
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from skorch.dataset import Dataset, ValidSplit
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader
 
 from ..constraints import Constraints, Group
@@ -28,7 +30,7 @@ from ..training.objectives import OBJECTIVES
 __all__ = ["decode", "encode", "load_weights"]
 
 
-def by_name(*classes):
+def by_name(*classes: type) -> dict[str, type]:
     """Table of classes."""
     return {cls.__name__: cls for cls in classes}
 
@@ -60,7 +62,7 @@ NOT_FINITE = {repr(value): value for value in (math.inf, -math.inf, math.nan)}
 # -------------------------------------------------------------------------- encoding
 
 
-def encode(value, path, tensors):
+def encode(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """JSON for a value; its tensors are added to `tensors`, named after `path`.
 
     Raises
@@ -96,12 +98,12 @@ def encode(value, path, tensors):
     return encode_rare(value, path, tensors)
 
 
-def tagged(kind, **fields):
+def tagged(kind: str, **fields: Any) -> dict[str, Any]:
     """JSON object that says what it stands for."""
     return {"type": kind, **fields}
 
 
-def encode_items(value, path, tensors):
+def encode_items(value: Mapping, path: str, tensors: dict[str, Tensor]) -> list:
     """Pairs of a dict, tensors named after the keys."""
     return [
         [encode(k, f"{path}.key", tensors), encode(v, f"{path}.{k}", tensors)]
@@ -109,7 +111,9 @@ def encode_items(value, path, tensors):
     ]
 
 
-def encode_array(value, path, tensors):
+def encode_array(
+    value: np.ndarray, path: str, tensors: dict[str, Tensor]
+) -> dict[str, Any]:
     """Numbers and strings as a tensor, objects one by one."""
     if value.dtype == object:
         items = encode(value.ravel().tolist(), path, tensors)
@@ -124,7 +128,7 @@ def encode_array(value, path, tensors):
     return tagged("array", name=put(tensors, path, torch.from_numpy(plain)))
 
 
-def put(tensors, path, value):
+def put(tensors: dict[str, Tensor], path: str, value: Tensor) -> str:
     """Name under which a copy of a tensor is kept."""
     while path in tensors:
         path += "'"
@@ -132,7 +136,7 @@ def put(tensors, path, value):
     return path
 
 
-def encode_object(value, path, tensors):
+def encode_object(value: Any, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Parameters and what was learnt."""
     name = type(value).__name__
     learnt = {n: vars(value)[n] for n in LEARNT.get(name, ()) if n in vars(value)}
@@ -144,15 +148,15 @@ def encode_object(value, path, tensors):
     )
 
 
-def file_parameters(value):
+def file_parameters(value: Any) -> dict[str, Any]:
     """What the constructor takes, by the names of files."""
     renamed = RENAMED.get(type(value).__name__, {})
     return {renamed.get(name, name): v for name, v in parameters(value).items()}
 
 
-def parameters(value):
+def parameters(value: Any) -> dict[str, Any]:
     """What the constructor takes."""
-    if isinstance(value, tuple):
+    if hasattr(value, "_asdict"):  # a named tuple
         return value._asdict()
     if dataclasses.is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
@@ -161,7 +165,7 @@ def parameters(value):
     return value.get_params(deep=False)
 
 
-def encode_vae(value, path, tensors):
+def encode_vae(value: VAE, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Sizes and weights."""
     return tagged(
         "vae",
@@ -171,7 +175,7 @@ def encode_vae(value, path, tensors):
     )
 
 
-def encode_rare(value, path, tensors):
+def encode_rare(value: Any, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Categories that are not text or numbers, and random states."""
     if type(value) is pd.Interval:
         ends = encode([value.left, value.right], path, tensors)
@@ -186,7 +190,7 @@ def encode_rare(value, path, tensors):
     raise unsaved(value, path)
 
 
-def unsaved(value, path):
+def unsaved(value: Any, path: str) -> ValueError:
     """Build the error for a value of an unknown type."""
     return ValueError(
         f"{path!r} cannot be saved without pickle: it is {repr(value)[:60]} of the "
@@ -198,7 +202,7 @@ def unsaved(value, path):
 # -------------------------------------------------------------------------- decoding
 
 
-def decode(value, tensors):
+def decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Value of what `encode` made; tensors that are used leave `tensors`.
 
     Raises
@@ -213,22 +217,22 @@ def decode(value, tensors):
     return DECODERS[value["type"]](value, tensors)
 
 
-def decode_items(items, tensors):
+def decode_items(items: Any, tensors: dict[str, Tensor]) -> dict:
     return {decode(k, tensors): decode(v, tensors) for k, v in items}
 
 
-def decode_array(value, tensors):
+def decode_array(value: Any, tensors: dict[str, Tensor]) -> np.ndarray:
     return tensors.pop(value["name"]).numpy()
 
 
-def decode_strings(value, tensors):
+def decode_strings(value: Any, tensors: dict[str, Tensor]) -> np.ndarray:
     points = np.ascontiguousarray(tensors.pop(value["name"]).numpy())
     strings = points.view(f"U{points.shape[-1]}")[..., 0]
     strings.tolist()  # raises where there is no such character
     return strings
 
 
-def decode_objects(value, tensors):
+def decode_objects(value: Any, tensors: dict[str, Tensor]) -> np.ndarray:
     items = decode(value["items"], tensors)
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
@@ -236,7 +240,7 @@ def decode_objects(value, tensors):
     return array.reshape(value["shape"])
 
 
-def decode_object(value, tensors):
+def decode_object(value: Any, tensors: dict[str, Tensor]) -> Any:
     name = value["name"]
     renamed = {old: new for new, old in RENAMED.get(name, {}).items()}
     given = decode_items(value["parameters"], tensors)
@@ -249,7 +253,7 @@ def decode_object(value, tensors):
     return built
 
 
-def decode_vae(value, tensors):
+def decode_vae(value: Any, tensors: dict[str, Tensor]) -> VAE:
     state = decode_items(value["state"], tensors)
     with torch.device("meta"):  # nothing is allocated for sizes that a file invents
         vae = VAE(
@@ -264,7 +268,9 @@ def decode_vae(value, tensors):
     return vae.requires_grad_(False).eval()
 
 
-def load_weights(module, state, assign=False):
+def load_weights(
+    module: nn.Module, state: Mapping[str, Tensor], assign: bool = False
+) -> None:
     """Put weights into a module, all of them, of the same type and finite.
 
     Raises
@@ -284,7 +290,9 @@ def load_weights(module, state, assign=False):
     module.load_state_dict(state, assign=assign)
 
 
-def decode_random_state(value, tensors):
+def decode_random_state(
+    value: Any, tensors: dict[str, Tensor]
+) -> np.random.RandomState:
     random_state = np.random.RandomState(0)
     random_state.set_state(tuple(decode(value["state"], tensors)))
     return random_state

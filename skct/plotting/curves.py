@@ -258,7 +258,7 @@ class HistoryDisplay(BaseDisplay):
     def _draw_panel(self, ax, label, names):
         epoch = self.history["epoch"]
         for colour, name in zip(COLOURS, names, strict=False):
-            style = {"linewidth": 2.2} if name == "train_loss" else {}
+            style: dict[str, Any] = {"linewidth": 2.2} if name == "train_loss" else {}
             style |= {"color": colour, "label": LABELS.get(name, name)}
             (self.lines_[name],) = ax.plot(epoch, self.history[name], **style)
         searched = self.history.get("mature", epoch).notna()

@@ -69,8 +69,8 @@ class ImageGridDisplay(BaseDisplay):
         counterfactual: ArrayLike | dict[str, ArrayLike],
         *,
         image_shape: tuple[int, int] | None = None,
-        predicted: ArrayLike | None = None,
-        target: ArrayLike | dict[str, ArrayLike] | None = None,
+        predicted: Sequence | np.ndarray | None = None,
+        target: Sequence | np.ndarray | dict[str, Any] | None = None,
         row_labels: Sequence[str] | None = None,
         difference: bool = False,
     ):
@@ -212,8 +212,8 @@ class AttributionDisplay(BaseDisplay):
     def __init__(
         self,
         attribution: ArrayLike,
-        classes: Sequence,
-        feature_names: Sequence[str] | None = None,
+        classes: Sequence | np.ndarray,
+        feature_names: Sequence[str] | np.ndarray | None = None,
         *,
         protected: ArrayLike | None = None,
         image_shape: tuple[int, int] | None = None,
@@ -238,10 +238,8 @@ class AttributionDisplay(BaseDisplay):
             protected = np.zeros(shape, dtype=bool)
         if feature_names is None:
             feature_names = [f"feature {j}" for j in range(np.prod(shape))]
-        for name, values in (
-            ("feature_names", feature_names),
-            ("protected", protected),
-        ):
+        given: dict[str, Any] = {"feature_names": feature_names, "protected": protected}
+        for name, values in given.items():
             if np.size(values) != np.prod(shape):
                 allowed = f"one value for each of {np.prod(shape)} features"
                 raise wrong(name, allowed, values)

@@ -167,7 +167,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
         """Probability as colour; thick lines where the prediction changes."""
         colours = class_colours(self.classes)
         extent = (*self.xx[0, [0, -1]], *self.yy[[0, -1], 0])
-        style = {"extent": extent, "origin": "lower", "aspect": "auto"}
+        style: dict[str, Any] = {"extent": extent, "origin": "lower", "aspect": "auto"}
         style["interpolation"] = "bilinear"
         self.colorbar_ = None
         if len(self.classes) == 2:
@@ -201,7 +201,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
         from matplotlib.collections import LineCollection
 
         self.paths_ = LineCollection(
-            self.paths, colors="black", linewidths=0.9, label="search", zorder=3
+            list(self.paths), colors="black", linewidths=0.9, label="search", zorder=3
         )
         ax.add_collection(self.paths_)
         colours = class_colours(self.classes)

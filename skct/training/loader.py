@@ -1,9 +1,13 @@
 """`BatchLoader`: a DataLoader that slices whole batches."""
 
+from typing import Any
+
+from torch import Generator
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
     RandomSampler,
+    Sampler,
     SequentialSampler,
 )
 
@@ -30,13 +34,13 @@ class BatchLoader(DataLoader):
 
     def __init__(
         self,
-        dataset,
-        batch_size=1,
-        shuffle=False,
-        drop_last=False,
-        generator=None,
-        sampler=None,
-        **kwargs,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        generator: Generator | None = None,
+        sampler: Sampler | None = None,
+        **kwargs: Any,
     ):
         if sampler is None and shuffle:
             sampler = RandomSampler(dataset, generator=generator)

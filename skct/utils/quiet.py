@@ -2,6 +2,7 @@
 
 import threading
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 __all__ = ["quiet"]
@@ -13,7 +14,7 @@ _FILTER_LOCK = threading.RLock()
 
 
 @contextmanager
-def quiet(*categories, message=""):
+def quiet(*categories: type[Warning], message: str = "") -> Iterator[None]:
     """Ignore warnings of these categories whose text starts with `message`.
 
     Inside, nothing may wait for other threads: they may try to acquire the same lock.
