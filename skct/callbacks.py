@@ -118,13 +118,17 @@ class TrainingCheckpoint(Callback):
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Go on from the checkpoint, or write that of the epoch before."""
+        # Not in `on_train_begin`: there other callbacks start afresh, in an order that
+        # the user decides, and some would forget what was put back.
         # Here all callbacks are through with that epoch, whatever their order.
         if self.saved_ is not None:
             with archive.refusing(self.path):
                 put_back(net, self.saved_)
             self.saved_ = None
+            # skorch had opened this epoch in the history that was replaced.
             net.history.new_epoch()
             net.history.record("epoch", len(net.history))
+        # A finished run is run again: there is nothing left to train.
         if len(net.history) > self.total_:
             net.history.pop()
             raise KeyboardInterrupt  # skorch's way to stop
@@ -177,17 +181,21 @@ def state_of(net: NeuralNet, history: Any, run: dict[str, Any]) -> dict[str, Any
 
 def put_back(net: NeuralNet, state: dict[str, Any]) -> None:
     """Bring a net into a state that `state_of` has described."""
+    # Into the objects that are there: optimiser and callbacks hold references to them.
     for name, weights in state["weights"].items():
         load_weights(getattr(net, f"{name}_"), weights)
     for name in net._optimizers:
         getattr(net, f"{name}_").load_state_dict(state["optimizers"][name])
     for name, part in net.callbacks_:
         memory = dict(state["callbacks"].get(name, {}))
+        # A scheduler holds the optimiser of its own run: its state is moved, not
+        # itself.
         scheduler = memory.pop("lr_scheduler_", None)
         if scheduler is not None:
             part.lr_scheduler_.load_state_dict(scheduler)
         vars(part).update({key: memory[key] for key in MEMORY if key in memory})
     net.history_ = History(state["history"])
+    # Last, so that nothing on the way draws from the stream that goes on now.
     torch.set_rng_state(state["random"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -213,6 +221,7 @@ def memory_of(callback: Callback) -> dict[str, Any]:
 
 def run_of(net: NeuralNet, X: Any, y: Any) -> dict[str, Any]:
     """What two runs must have in common, each part as a hash or a name."""
+    # With the data and the parameters, training is a function of these.
     start = weights_of(net), len(net.history), torch.get_rng_state()
     params = net.get_params(deep=False).items()
     others = {

@@ -36,6 +36,7 @@ def write(
     document : JSON value
     tensors : dict of str to Tensor
     """
+    # Python would write NaN and Infinity, which are not JSON.
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     metadata = {
         "format": kind,
@@ -64,6 +65,8 @@ def read(path: str | os.PathLike, kind: str) -> tuple[Any, dict[str, Tensor]]:
     """
     with open(path, "rb") as file:
         data = file.read()
+    # What the file says about itself comes first. Whatever follows may have another
+    # meaning in another version, and would then be reported as damage.
     try:
         metadata = header(data)["__metadata__"]
         found = metadata["format"]
@@ -97,6 +100,8 @@ def header(data: bytes) -> dict[str, Any]:
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Dict of a JSON object that names nothing twice."""
+    # Of two entries with one name, readers take either. The header is read twice, here
+    # and by safetensors, and both have to see the same.
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("A name comes twice.")
@@ -137,6 +142,9 @@ def check_versions(path: str | os.PathLike, metadata: dict[str, Any]) -> None:
 
 def checksum(text: str, tensors: dict[str, Tensor]) -> str:
     """SHA-256 of the document and of names, types, shapes and bytes of the tensors."""
+    # This finds accidents, not forgers: whoever writes a file can compute its checksum.
+    # Types and shapes belong to it, since the same bytes are other numbers in another
+    # type.
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         value = tensors[name].contiguous()
@@ -172,6 +180,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
+            # Before the rename, or a power cut may leave the new name on an empty file.
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:

@@ -114,6 +114,7 @@ def encode_net(
     net: NeuralNetClassifier, path: str, tensors: dict[str, Tensor]
 ) -> dict[str, Any]:
     """Class and parameters of a net; a module of the user's own is only noted."""
+    # A subclass is code of the user's, and code is what a file must not bring along.
     if type(net) not in NETS.values():
         raise unsaved(net, path)
     params = net.get_params(deep=False)
@@ -146,6 +147,7 @@ def fitted_state(classifier: Any) -> dict[str, Any]:
         "preprocessor": classifier.preprocessor_ if own else "given",
         "space": describe_schema(space.schema),
         "template": describe_template(space.schema.template),
+        # `load` encodes the template again: is that the same transformer?
         "probe": space.encode(space.schema.template),
         "rules": classifier.rules_,
         "fitted": {
@@ -249,8 +251,10 @@ def restore(
     classifier = cls(
         **decode_parameters(document["parameters"], tensors, module, preprocessor)
     )
+    # As strict as with a user's parameters: a file may have been edited.
     check(classifier)
     net = decode_net(document["net_"], tensors, module)
+    # Each tensor leaves the dict when it is used. What is left, `save` has not written.
     if tensors:
         raise ValueError(f"it holds tensors that nothing asks for: {[*tensors][:5]}")
     space = restore_space(state, preprocessor)
@@ -354,6 +358,7 @@ def restore_template(described: Any, names: Sequence) -> Table:
         return described
     columns = [pd.Series([value], dtype=DTYPES[dtype]) for dtype, value in described]
     template = pd.DataFrame(dict(enumerate(columns)))
+    # Names that are tuples stay names, and make no MultiIndex.
     template.columns = pd.Index(names, tupleize_cols=False)
     return template
 
@@ -377,6 +382,8 @@ def restore_net(
         constraints=constraints,
     )
     check_net(net)
+    # The first weights are overwritten at once; drawing them must neither depend on the
+    # global random state nor move it on.
     with seeded(0):
         net.initialize()
     load_weights(net.module_, state["module"])
@@ -403,6 +410,8 @@ def check_sizes(
     if net.module is not MLP:
         return
     n_layers = len(net.get_params_for("module").get("hidden_layer_sizes", (32,))) + 1
+    # The number of layers first: on the meta device weights take no memory, but a
+    # million layers would.
     if len(state["module"]) != 2 * n_layers:
         raise ValueError("its weights are not those of its layers")
     with torch.device("meta"):

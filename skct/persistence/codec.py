@@ -35,6 +35,10 @@ def by_name(*classes: type) -> dict[str, type]:
     return {cls.__name__: cls for cls in classes}
 
 
+# A name in a file is looked up in these tables and nowhere else: if modules were
+# searched, whoever wrote the file could have any installed function called. Never list
+# a class that runs code out of its parameters.
+
 # Named only.
 CLASSES = by_name(
     *(MLP, BatchLoader, DataLoader, Dataset, nn.CrossEntropyLoss, nn.NLLLoss),
@@ -56,6 +60,7 @@ SCALARS = by_name(
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32),
     *(np.uint64, np.float16, np.float32, np.float64, np.str_),
 ) | {"bool": np.bool_}
+# JSON has no numbers for these, and open ends of a domain are infinite.
 NOT_FINITE = {repr(value): value for value in (math.inf, -math.inf, math.nan)}
 
 
@@ -70,6 +75,8 @@ def encode(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     ValueError
         For a type that is not on the list; names the path.
     """
+    # Exact types, no subclasses: they may carry what their base cannot hold, and a
+    # np.float64, which is a float, has to come back as what it was.
     kind = type(value)
     if value is None or kind in (bool, int, str):
         return value
@@ -105,6 +112,7 @@ def tagged(kind: str, **fields: Any) -> dict[str, Any]:
 
 def encode_items(value: Mapping, path: str, tensors: dict[str, Tensor]) -> list:
     """Pairs of a dict, tensors named after the keys."""
+    # Pairs, since keys of JSON objects are strings, and columns may have numbers.
     return [
         [encode(k, f"{path}.key", tensors), encode(v, f"{path}.{k}", tensors)]
         for k, v in value.items()
@@ -120,6 +128,7 @@ def encode_array(
         return tagged("objects", shape=list(value.shape), items=items)
     if value.dtype.kind not in "biufU":
         raise unsaved(value, path)
+    # torch knows neither strings nor the byte order of another machine.
     plain = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
     if plain.dtype.kind == "U":  # code points, in one more dimension
         width = plain.dtype.itemsize // 4
@@ -130,8 +139,10 @@ def encode_array(
 
 def put(tensors: dict[str, Tensor], path: str, value: Tensor) -> str:
     """Name under which a copy of a tensor is kept."""
+    # The keys 1 and '1' of a dict give the same path.
     while path in tensors:
         path += "'"
+    # A copy: safetensors refuses tensors that share memory.
     tensors[path] = value.cpu().clone(memory_format=torch.contiguous_format)
     return path
 
@@ -246,6 +257,7 @@ def decode_object(value: Any, tensors: dict[str, Tensor]) -> Any:
     given = decode_items(value["parameters"], tensors)
     built = OBJECTS[name](**{renamed.get(n, n): v for n, v in given.items()})
     learnt = decode_items(value["learnt"], tensors)
+    # Any other attribute could stand in front of a method, or of a checked parameter.
     if not set(learnt) <= set(LEARNT.get(name, ())):
         raise ValueError(f"{name} learns nothing of that kind.")
     if learnt:
@@ -278,12 +290,15 @@ def load_weights(
     ValueError
         If names, shapes or types differ, or a weight is not finite.
     """
+    # `load_state_dict` complains only after it has copied what fits, and casts other
+    # types without a word: so everything is compared before.
     own = module.state_dict()
     wanted = {name: (value.shape, value.dtype) for name, value in own.items()}
     given = {name: (value.shape, value.dtype) for name, value in state.items()}
     if wanted != given:
         names = [n for n in {**wanted, **given} if wanted.get(n) != given.get(n)]
         raise ValueError(f"The weights {names[:5]} are not those of the module.")
+    # Parameters only: a buffer may hold infinity on purpose, as an attention mask does.
     for name, parameter in module.named_parameters():
         if parameter.is_floating_point() and not state[name].isfinite().all():
             raise ValueError(f"The weight {name!r} is not finite.")

@@ -9,7 +9,8 @@ __all__ = ["quiet"]
 
 
 # `warnings.catch_warnings` is global to the process: if two threads leave it in another
-# order than they came, filters stay changed for good. So threads take turns.
+# order than they came, filters stay changed for good. So threads take turns. The lock
+# is re-entrant: what is kept quiet may keep something quiet itself.
 _FILTER_LOCK = threading.RLock()
 
 

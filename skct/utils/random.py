@@ -16,13 +16,15 @@ __all__ = ["as_random_state", "draw_seed", "seeded"]
 
 Seed: TypeAlias = int | np.random.RandomState | None
 
-# `torch.random.fork_rng` is global to the process: fits in threads take turns.
+# `torch.random.fork_rng` is global to the process: fits in threads take turns. The
+# lock is re-entrant, since a generator seeds its own learning inside of a fit.
 _RNG_LOCK = threading.RLock()
 
 
 def draw_seed(random_state: Seed) -> int:
     """Seed from a random state; None never touches the global one."""
     if random_state is None:
+        # Shifted to 31 bits, the range of the seeds that are drawn from a RandomState.
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
     return int(as_random_state(random_state).randint(2**31 - 1))
 
