@@ -1,4 +1,17 @@
-"""Checks of parameters and names shared by the public classes."""
+"""Checks of parameters and names shared by the public classes.
+
+Tables, labels and random states go through scikit-learn's public checks. Its helpers
+for parameters are not used, although they do nearly the same:
+
+- `Interval` of `validate_parameter_constraints` accepts True, as the number 1.
+- `StrOptions` names the options in the order of a set, another one in each process.
+- Both belong to `sklearn.utils._param_validation`, which is private.
+- `check_scalar` is public, but accepts True and infinity, raises a TypeError for a
+  wrong type, and does not name the class.
+
+Here all of it is a ValueError that names class, parameter, what is allowed and what was
+given.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -192,6 +205,7 @@ def validate_table(
                 f"Found array with shape {shape} while a minimum of 1 sample and 1 "
                 f"feature is required by {type(estimator).__name__}."
             )
+        # Names and their number only: `check_array` would make one array, of one type.
         validate_data(
             estimator, X=X, y="no_validation", reset=reset, skip_check_array=True
         )
@@ -303,11 +317,12 @@ def label_codes(y: ArrayLike, classes: ArrayLike) -> np.ndarray:
 @contextmanager
 def names_restored(estimator: Any) -> Iterator[None]:
     """Give `n_features_in_` and `feature_names_in_` back if a fit fails."""
+    # `validate_data` sets them at once, long before the fit has succeeded.
     names = ("n_features_in_", "feature_names_in_")
     before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
     try:
         yield
-    except BaseException:
+    except BaseException:  # an interrupt, too
         for name in names:
             vars(estimator).pop(name, None)
         vars(estimator).update(before)
