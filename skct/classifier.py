@@ -372,7 +372,9 @@ class CounterfactualTrainingClassifier(
             "reference_": draw_reference(space, X, codes, seed, self.n_reference),
         }
 
-    def _train(self, state, X, y, epochs=None):
+    def _train(
+        self, state: dict[str, Any], X: Any, y: np.ndarray, epochs: int | None = None
+    ) -> Self:
         """Run epochs with all randomness governed by the seed, then keep the result."""
         net, seed = state["net_"], state["seed_"]
         encoded = state["feature_space_"].encode(X)
@@ -455,7 +457,7 @@ class CounterfactualTrainingClassifier(
 
     __dask_tokenize__ = dask_token
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
 
 

@@ -152,7 +152,7 @@ def check_penalty(
     """One finite differentiable value per row, whatever the other rows are."""
     anchors, elsewhere = generator.anchors(x, target), x.roll(1, dims=0)
 
-    def penalty(rows):
+    def penalty(rows: slice) -> tuple[Tensor, Tensor]:
         point = elsewhere[rows].clone().requires_grad_()
         state = SearchState(
             point,
@@ -322,7 +322,7 @@ def check_terms(
 ) -> None:
     """Two finite differentiable values per pair, whatever the other pairs are."""
 
-    def terms(chunk):
+    def terms(chunk: Any) -> Tensor:
         passes = ModulePass(model, model, model)
         _, output = passes.forward(chunk.nascent, packed(chunk))
         ours, theirs = output[len(chunk.target) :].split(len(chunk.target))

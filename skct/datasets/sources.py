@@ -51,7 +51,7 @@ def openml(
 ) -> Callable[[DataHome], pd.DataFrame]:
     """Make a download of the OpenML table `data_id`; `names` maps its columns."""
 
-    def download(data_home):
+    def download(data_home: DataHome) -> pd.DataFrame:
         table = sklearn_datasets.fetch_openml(
             data_id=data_id, as_frame=True, data_home=data_home
         ).frame.rename(columns=lambda c: names.get(c, c.replace("-", "_")))

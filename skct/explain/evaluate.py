@@ -78,7 +78,7 @@ def concatenate(
     if len(parts) == 1:
         return parts[0]
 
-    def join(values):
+    def join(values: list) -> Any:
         if values[0] is None:
             return None
         if hasattr(values[0], "iloc"):

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from ..constraints.spec import resolve_once
 from ..encoding.frames import take
-from ..encoding.reference import draw_reference
+from ..encoding.reference import Reference, draw_reference
 from ..encoding.rules import warn_outside
 from ..encoding.space import FeatureSpace
 from ..generators.base import BaseGenerator
@@ -165,7 +165,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     __dask_tokenize__ = dask_token
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_") or self._is_self_sufficient()
 
     def get_feature_names_out(
@@ -188,7 +188,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         numbered = [f"x{i}" for i in range(owner.n_features_in_)]
         return np.asarray(getattr(owner, "feature_names_in_", numbered), dtype=object)
 
-    def _is_self_sufficient(self):
+    def _is_self_sufficient(self) -> bool:
         """Whether the classifier inside brings everything, so that no fit is needed."""
         inner = unwrap(self.estimator)[1]
         return isinstance(inner, Explainable) and is_fitted(inner)
@@ -238,7 +238,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self._learnt, self.estimator_ = (*learnt, model.generator), estimator
         return self
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         inner = unwrap(self.estimator)[1]
         if not isinstance(inner, (Explainable, NeuralNet, nn.Module)):
             allowed = (
@@ -256,7 +256,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if self.generator is not None:
             make_generator(self.generator).check()
 
-    def _owner(self):
+    def _owner(self) -> Any:
         """The object whose column names count where the explainer is not fitted."""
         front, inner = unwrap(self.estimator)
         owner = self.estimator
@@ -279,7 +279,14 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             allow_nd=(plain_input or inner.preprocessor is None) and not front,
         )
 
-    def _model(self, estimator, space, classes, reference, generator=None):
+    def _model(
+        self,
+        estimator: Any,
+        space: FeatureSpace,
+        classes: np.ndarray,
+        reference: Reference | None,
+        generator: BaseGenerator | None = None,
+    ) -> ExplainedModel:
         """Unwrap the model, and translate constraints to its input."""
         rules, constraints = rules_and_constraints(
             estimator, space, self.mutability, self.domain
@@ -323,7 +330,12 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         learnt = space, inner.classes_, inner.reference_
         return self._model(self.estimator, *learnt), X
 
-    def _generator(self, classifier, module, reference):
+    def _generator(
+        self,
+        classifier: Explainable | None,
+        module: nn.Module,
+        reference: Reference | None,
+    ) -> BaseGenerator:
         """The generator given, or the trained one made more patient; fitted."""
         if self.generator is not None:
             generator = make_generator(self.generator)
@@ -346,7 +358,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return generator
 
     @staticmethod
-    def _trained(classifier):
+    def _trained(classifier: Explainable) -> BaseGenerator:
         """What training has searched with, made more patient."""
         trained = deepcopy(classifier.generator_)
         return trained.set_params(max_iter=max(200, trained.max_iter), threshold=0.5)

@@ -1,6 +1,7 @@
 """`CounterfactualExplanation`: frozen counterfactuals, in raw columns and units."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -110,7 +111,7 @@ class CounterfactualExplanation:
         parts = {name: take(getattr(self, name), rows) for name in row_fields()}
         return replace(self, **parts)
 
-    def _no_rows(self, key):
+    def _no_rows(self, key: Any) -> IndexError:
         """Build the error for a key that stands for no rows."""
         return IndexError(
             f"{key!r} stands for no row of an explanation of {len(self)} rows; index "
@@ -137,12 +138,12 @@ class CounterfactualExplanation:
         figures = self._columns(names, frame.columns)
         return pd.concat([frame, pd.DataFrame(figures, index=frame.index)], axis=1)
 
-    def _columns(self, names, taken):
+    def _columns(self, names: Iterable[str], taken: Any) -> dict[str, np.ndarray]:
         """Figures, under names that no column has taken."""
         return {free_name(name, taken): getattr(self, name) for name in names}
 
     @property
-    def _index(self):
+    def _index(self) -> Any:
         """Row labels of the frames made here."""
         if self.alternative is None:
             return self.row
@@ -150,7 +151,7 @@ class CounterfactualExplanation:
             [self.row, self.alternative], names=["row", "alternative"]
         )
 
-    def _figures(self):
+    def _figures(self) -> list[str]:
         return [name for name in INFO if getattr(self, name) is not None]
 
     def changes(self) -> pd.DataFrame:
@@ -266,7 +267,7 @@ class CounterfactualExplanation:
             )
         return json.dumps(records, **kwargs)
 
-    def _numbered(self, i):
+    def _numbered(self, i: int) -> dict[str, int]:
         """Number of the alternative in row `i`, where there are any."""
         if self.alternative is None:
             return {}

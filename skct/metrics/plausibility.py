@@ -103,7 +103,7 @@ def nearest_distance(
     metric = {1: "manhattan", 2: "euclidean"}[norm]
     nearest = NearestNeighbors(n_neighbors=n_neighbours, metric=metric).fit(reference)
 
-    def block_mean(rows):
+    def block_mean(rows: np.ndarray) -> np.ndarray:
         found = reference[nearest.kneighbors(rows, return_distance=False)]
         return np.linalg.norm(rows[:, None] - found, ord=norm, axis=2).mean(1)
 
