@@ -19,7 +19,7 @@ from pathlib import Path
 from race import in_threads, race, show
 
 FOLDER = Path(__file__).parents[1] / "examples" / "paper"
-PAPER = {"objective": "paper", "epsilon": 0.3}
+PAPER = {"objective": "paper"}
 WARM = 3  # epochs before the clock runs
 
 

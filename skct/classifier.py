@@ -26,7 +26,7 @@ from .training.make_net import make_net
 from .training.net import SHARED, CounterfactualNet
 from .training.objective import Objective
 from .training.objectives import LAMBDAS, OBJECTIVES, make_objective
-from .utils.class_weight import criterion_weight
+from .utils.class_weight import criterion_weight, same_weight
 from .utils.dask import dask_token
 from .utils.model import sound_logits
 from .utils.params import NestedParams
@@ -234,6 +234,7 @@ class CounterfactualTrainingClassifier(
 
     # ------------------------------------------------------------------- training
 
+    @torch.inference_mode(False)  # which `enable_grad` does not lift
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Train the network.
 
@@ -278,6 +279,7 @@ class CounterfactualTrainingClassifier(
             warn_immature(self.history_, self.generator_)
         return self
 
+    @torch.inference_mode(False)
     def partial_fit(
         self, X: Any, y: ArrayLike, classes: ArrayLike | None = None
     ) -> Self:
@@ -331,15 +333,11 @@ class CounterfactualTrainingClassifier(
         names = ("lr", "max_epochs", "batch_size")
         net.set_params(**{name: getattr(given, name) for name in names})
         weight = criterion_weight(self, state["classes_"], y)
-        known: Any = getattr(net.criterion_, "weight", None)
-        both = weight is not None and known is not None
-        if not (torch.equal(weight, known) if both else weight is known):
+        if not same_weight(weight, getattr(net.criterion_, "weight", None)):
             net.set_params(criterion__weight=weight)
         return state
 
-    def _start(
-        self, X: Any, y: np.ndarray, classes: ArrayLike | None = None
-    ) -> dict[str, Any]:
+    def _start(self, X: Any, y: np.ndarray, classes: ArrayLike | None = None) -> dict:
         """Everything that is fixed before the first epoch, as a dict of attributes.
 
         Nothing is set on the estimator yet, so that a failing fit leaves it as it was.

@@ -42,6 +42,7 @@ from skct import (
     GenericGenerator,
     REVISEGenerator,
     losses,
+    search,
 )
 from skct.exceptions import DivergenceWarning, SearchWarning
 from skct.scoring import counterfactual_scorer
@@ -433,6 +434,35 @@ def test_nothing_global_is_touched(applicants):
     counterfactual_scorer(("accuracy", "validity"))(clf, X, y)
     after = global_state()
     assert [name for name in before if before[name] != after[name]] == []
+
+
+@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("generator", ["eccco", "revise"])
+def test_a_service_may_wrap_everything_in_inference_mode(objective, generator):
+    X, y = load_iris(return_X_y=True)
+    options = {"objective": objective, "generator": generator}
+
+    def run():
+        clf = quick(epochs=2, class_weight="balanced", **options).fit(X, y)
+        explanation = clf.partial_fit(X, y).explain(X[:40], target=1)
+        return explanation.counterfactual, clf.predict_proba(X)
+
+    with torch.inference_mode():
+        inside = run()
+    for mine, theirs in zip(inside, run(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_search_in_inference_mode_is_a_search():
+    module = MLP(3, 2)
+    task = GenericGenerator(), Constraints.unbounded((3,))
+
+    def run():
+        return search(module, torch.ones(5, 3), torch.ones(5).long(), *task)
+
+    with torch.inference_mode():
+        inside = run().counterfactual
+    assert torch.equal(inside.clone(), run().counterfactual)
 
 
 # ------------------------------------------------------------------------ numbers

@@ -78,30 +78,12 @@ class Constraints:
     levels: tuple[tuple[int, Tensor], ...] = ()
 
     def __post_init__(self) -> None:
-        self._check()
+        check_fields(self)
         zeros = torch.zeros_like(self.lower)
         for name in ("step", "origin"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, zeros)
         self._bound_by_lattice()
-
-    def _check(self) -> None:
-        """Check types, shapes and groups, which the search takes for granted."""
-        shape = getattr(self.lower, "shape", None)
-        ends = ("lower", "upper", "can_increase", "can_decrease")
-        for name in (*ends, "step", "origin"):
-            value = getattr(self, name)
-            if value is None and name not in ends:
-                continue
-            if not isinstance(value, Tensor) or value.shape != shape:
-                allowed = "a Tensor of the shape of one row, as all the others"
-                raise parameter_error(self, name, allowed, value)
-        size = self.lower.numel()
-        for group in self.groups:
-            columns = group.columns if isinstance(group, Group) else ()
-            if not columns or not all(0 <= c < size for c in columns):
-                allowed = f"a tuple of Group, with columns from 0 to {size - 1}"
-                raise parameter_error(self, "groups", allowed, self.groups)
 
     def _bound_by_lattice(self) -> None:
         """Draw the bounds of integers in to the lattice.
@@ -179,7 +161,21 @@ class Constraints:
         shape: tuple[int, ...],
         **others: Any,
     ) -> Self:
-        """Build constraints from flat arrays, one entry per model-input feature."""
+        """Build constraints from flat arrays, one entry per model-input feature.
+
+        Parameters
+        ----------
+        lower, upper : array-like of shape (n_features,)
+        mutability : array-like of str of shape (n_features,)
+        shape : tuple of int
+            Of one model input.
+        **others
+            `groups`, `step`, `origin` and `levels`.
+
+        Returns
+        -------
+        constraints : Constraints
+        """
         mutability = np.asarray(mutability, dtype=object)
 
         def tensor(values: ArrayLike, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -201,7 +197,17 @@ class Constraints:
 
     @classmethod
     def unbounded(cls, shape: tuple[int, ...]) -> Self:
-        """Every feature continuous, free to move, in both directions."""
+        """Every feature continuous, free to move, in both directions.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of one model input.
+
+        Returns
+        -------
+        constraints : Constraints
+        """
         size = int(np.prod(shape))
         infinite = np.full(size, np.inf)
         return cls.from_arrays(-infinite, infinite, ["both"] * size, shape)
@@ -394,7 +400,16 @@ class Constraints:
         )
 
     def to(self, device: torch.device | str) -> "Constraints":
-        """Copy with all tensors on `device`."""
+        """Copy with all tensors on a device.
+
+        Parameters
+        ----------
+        device : torch.device or str
+
+        Returns
+        -------
+        constraints : Constraints
+        """
         moved = {
             field.name: getattr(self, field.name).to(device)
             for field in fields(self)
@@ -414,3 +429,22 @@ def check_constraints(constraints: Any, X: Tensor) -> None:
         raise wrong("constraints", allowed, constraints)
     if tuple(constraints.lower.shape) != shape:
         raise wrong("constraints", allowed, tuple(constraints.lower.shape))
+
+
+def check_fields(constraints: Constraints) -> None:
+    """Check types, shapes and groups, which the search takes for granted."""
+    shape = getattr(constraints.lower, "shape", None)
+    ends = ("lower", "upper", "can_increase", "can_decrease")
+    for name in (*ends, "step", "origin"):
+        value = getattr(constraints, name)
+        if value is None and name not in ends:
+            continue
+        if not isinstance(value, Tensor) or value.shape != shape:
+            allowed = "a Tensor of the shape of one row, as all the others"
+            raise parameter_error(constraints, name, allowed, value)
+    size = constraints.lower.numel()
+    for group in constraints.groups:
+        columns = group.columns if isinstance(group, Group) else ()
+        if not columns or not all(0 <= c < size for c in columns):
+            allowed = f"a tuple of Group, with columns from 0 to {size - 1}"
+            raise parameter_error(constraints, "groups", allowed, constraints.groups)

@@ -195,6 +195,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     # ------------------------------------------------------------------- learning
 
+    @torch.inference_mode(False)  # which `enable_grad` does not lift
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Keep reference rows; fit the estimator if it is not fitted.
 
@@ -378,6 +379,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """
         return self.explain(X).counterfactual
 
+    @torch.inference_mode(False)
     def explain(
         self, X: Any, target: Any = None, *, n_alternatives: int = 1
     ) -> CounterfactualExplanation:

@@ -72,9 +72,9 @@ class GenericGenerator(BaseGenerator):
 
     def penalty(self, state: SearchState) -> Tensor:
         """L1 distance from the factual, of shape (n,)."""
-        return self.lambda_cost * distance(state, self.scale(state))
+        return self.lambda_cost * distance(state, self._scale(state))
 
-    def scale(self, state: SearchState) -> Tensor | None:
+    def _scale(self, state: SearchState) -> Tensor | None:
         """Factor of each feature's distance; None where all count alike."""
         if self.distance == "l1":
             return None

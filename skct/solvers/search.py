@@ -30,6 +30,7 @@ class SearchResult(NamedTuple):
     n_iter: Tensor
 
 
+@torch.inference_mode(False)  # which `enable_grad` does not lift
 def search(
     model: Callable[[Tensor], Tensor],
     factual: Tensor,
@@ -103,6 +104,7 @@ def search(
     tensor([True])
     """
     check_task(model, factual, target, generator, constraints, epsilon, weights)
+    factual, target, weights = map(outside_inference, (factual, target, weights))
     n = len(factual)
     if n == 0:
         empty = torch.zeros(0, dtype=torch.long, device=factual.device)
@@ -123,6 +125,12 @@ def search(
         )
     counterfactual, nascent, n_iter = (part[:n] for part in buffers)
     return SearchResult(counterfactual, nascent, target[:n], mature[:n], n_iter)
+
+
+def outside_inference(tensor: Any) -> Any:
+    """Copy of a tensor that was made in inference mode and can carry no gradient."""
+    made_inside = tensor is not None and tensor.is_inference()
+    return tensor.clone() if made_inside else tensor
 
 
 def check_task(

@@ -157,6 +157,7 @@ class CounterfactualNet(CounterfactualLoop):
         self.burn_in = burn_in
         self.random_state = random_state
 
+    @torch.inference_mode(False)  # which `enable_grad` does not lift
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Train from new weights (or go on, with ``warm_start=True``).
 
@@ -175,6 +176,7 @@ class CounterfactualNet(CounterfactualLoop):
         self._infer_shapes(X, y)
         return super().fit(X, y, **fit_params)
 
+    @torch.inference_mode(False)
     def partial_fit(
         self,
         X: Any,
