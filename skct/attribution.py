@@ -169,6 +169,7 @@ def sensitivity(
             f"Got {standardize!r} instead."
         )
     mean = attribution.mean(0)
+    # Where all features have the same attribution there is no range to divide by.
     width = np.ptp(mean) or 1.0
     # Shifted by its minimum, one of two features is always 0 and the other 1.
     if len(mean) == 2:
@@ -272,6 +273,7 @@ def sample_conditional(
             # A gradient that overflows must not end the chain.
             gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
             normal = torch.randn(state.shape, generator=generator).to(state.device)
+            # Minus the gradient of the energy is that of the target logit.
             state = reflect(
                 state + step_size / 2 * gradient + noise * normal,
                 constraints.lower,
@@ -289,6 +291,7 @@ def initial_states(
     """Where chains start: uniformly in the domain, or at given rows."""
     low, high = constraints.lower, constraints.upper
     if start is None:
+        # Drawn on the CPU: a seed gives the same chains, whatever the device.
         u = torch.rand((n_samples, *low.shape), generator=generator)
         return low + u.to(low.device) * (high - low)
     rows = as_input("start", start)
@@ -372,6 +375,8 @@ def faithfulness(
     """
     counterfactual = as_rows("counterfactual", counterfactual)
     target = as_codes(target, len(counterfactual)).numpy()
+    # One seed for all classes: the samples of a class do not depend on which other
+    # classes are asked for.
     seed = draw_seed(random_state)
     distance = np.zeros(len(counterfactual))
     for code in np.unique(target):

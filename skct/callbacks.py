@@ -5,10 +5,13 @@ import glob
 import json
 import os
 import warnings
+from typing import Any
 
 import torch
+from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.history import History
+from torch import Tensor
 
 from .exceptions import CheckpointWarning
 from .persistence import archive
@@ -90,11 +93,16 @@ class TrainingCheckpoint(Callback):
     30
     """
 
-    def __init__(self, path, every=1):
+    saved_: dict[str, Any] | None  # until the first epoch puts it back
+    n_done_: int | None  # epochs in the history when the last one ended
+
+    def __init__(self, path: str | os.PathLike, every: int = 1):
         self.path = path
         self.every = every
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(
+        self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any
+    ) -> None:
         """Read the checkpoint, if there is one, and compare it with this run."""
         check_integer(self, "every", low=1)
         to_go = getattr(net, "epochs_to_go_", net.max_epochs)
@@ -108,15 +116,19 @@ class TrainingCheckpoint(Callback):
                 net.epochs_to_go_ = max(self.total_ - len(self.saved_["history"]), 0)
         remove_litter(self.path)
 
-    def on_epoch_begin(self, net, **kwargs):
+    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Go on from the checkpoint, or write that of the epoch before."""
+        # Not in `on_train_begin`: there other callbacks start afresh, in an order that
+        # the user decides, and some would forget what was put back.
         # Here all callbacks are through with that epoch, whatever their order.
         if self.saved_ is not None:
             with archive.refusing(self.path):
                 put_back(net, self.saved_)
             self.saved_ = None
+            # skorch had opened this epoch in the history that was replaced.
             net.history.new_epoch()
             net.history.record("epoch", len(net.history))
+        # A finished run is run again: there is nothing left to train.
         if len(net.history) > self.total_:
             net.history.pop()
             raise KeyboardInterrupt  # skorch's way to stop
@@ -124,18 +136,18 @@ class TrainingCheckpoint(Callback):
         if len(finished) % self.every == 0 or not self.is_written_:
             self._write(net, finished)
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Note that an epoch is finished."""
         self.n_done_ = len(net.history)
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """Write the last state, unless training was interrupted."""
         if self.n_done_ == len(net.history) == self.total_:
             self._write(net, net.history)
 
-    def _write(self, net, history):
+    def _write(self, net: NeuralNet, history: Any) -> None:
         """Write the state; a failure stops training only before it has begun."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         document = encode(state_of(net, history, self.run_), "", tensors)
         try:
             archive.write(self.path, KIND, document, tensors)
@@ -152,7 +164,7 @@ class TrainingCheckpoint(Callback):
 # ----------------------------------------------------------------------------- state
 
 
-def state_of(net, history, run):
+def state_of(net: NeuralNet, history: Any, run: dict[str, Any]) -> dict[str, Any]:
     """All that the next epoch depends on."""
     return {
         "run": run,
@@ -167,31 +179,35 @@ def state_of(net, history, run):
     }
 
 
-def put_back(net, state):
+def put_back(net: NeuralNet, state: dict[str, Any]) -> None:
     """Bring a net into a state that `state_of` has described."""
+    # Into the objects that are there: optimiser and callbacks hold references to them.
     for name, weights in state["weights"].items():
         load_weights(getattr(net, f"{name}_"), weights)
     for name in net._optimizers:
         getattr(net, f"{name}_").load_state_dict(state["optimizers"][name])
     for name, part in net.callbacks_:
         memory = dict(state["callbacks"].get(name, {}))
+        # A scheduler holds the optimiser of its own run: its state is moved, not
+        # itself.
         scheduler = memory.pop("lr_scheduler_", None)
         if scheduler is not None:
             part.lr_scheduler_.load_state_dict(scheduler)
         vars(part).update({key: memory[key] for key in MEMORY if key in memory})
     net.history_ = History(state["history"])
+    # Last, so that nothing on the way draws from the stream that goes on now.
     torch.set_rng_state(state["random"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def weights_of(net):
+def weights_of(net: NeuralNet) -> dict[str, dict[str, Tensor]]:
     """Weights of the modules and criteria."""
     names = (*net._modules, *net._criteria)
     return {name: dict(getattr(net, f"{name}_").state_dict()) for name in names}
 
 
-def memory_of(callback):
+def memory_of(callback: Callback) -> dict[str, Any]:
     """What a callback carries from epoch to epoch."""
     memory = {key: vars(callback)[key] for key in MEMORY if key in vars(callback)}
     scheduler = getattr(callback, "lr_scheduler_", None)
@@ -203,8 +219,9 @@ def memory_of(callback):
 # ------------------------------------------------------------------------- which run
 
 
-def run_of(net, X, y):
+def run_of(net: NeuralNet, X: Any, y: Any) -> dict[str, Any]:
     """What two runs must have in common, each part as a hash or a name."""
+    # With the data and the parameters, training is a function of these.
     start = weights_of(net), len(net.history), torch.get_rng_state()
     params = net.get_params(deep=False).items()
     others = {
@@ -224,9 +241,9 @@ def run_of(net, X, y):
     }
 
 
-def describe(value):
+def describe(value: Any) -> Any:
     """Hash of a value, or its type and parameters where it cannot be written."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     try:
         text = json.dumps(encode(value, "", tensors))
         return archive.checksum(text, tensors)
@@ -242,7 +259,7 @@ def describe(value):
     return [name, len(value) if hasattr(value, "__len__") else None]
 
 
-def read_state(path, run):
+def read_state(path: str | os.PathLike, run: dict[str, Any]) -> dict[str, Any]:
     """State in a file, if it is one of this run."""
     document, tensors = archive.read(path, KIND)
     with archive.refusing(path):
@@ -256,7 +273,7 @@ def read_state(path, run):
     return state
 
 
-def differences(old, new):
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Names of the parts in which two runs differ."""
     names = [name for name in new if new[name] != old[name]]
     if "parameters" in names:
@@ -266,7 +283,7 @@ def differences(old, new):
     return names
 
 
-def warn_unwritten(path, epoch, error):
+def warn_unwritten(path: str | os.PathLike, epoch: int, error: OSError) -> None:
     """Warn, once until it works again, that a checkpoint is missing."""
     warnings.warn(
         f"The checkpoint after epoch {epoch} could not be written ({error}). Training "
@@ -276,7 +293,7 @@ def warn_unwritten(path, epoch, error):
     )
 
 
-def remove_litter(path):
+def remove_litter(path: str | os.PathLike) -> None:
     """Remove what a kill in the middle of writing has left."""
     target = os.path.realpath(path)
     for old in glob.glob(archive.temporary_name(glob.escape(target), "*")):

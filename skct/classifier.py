@@ -1,28 +1,36 @@
 """`CounterfactualTrainingClassifier`: scikit-learn manners around a skorch net."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
+from torch import Tensor
 
 from .encoding.reference import draw_reference, top_up
 from .encoding.rules import warn_outside
 from .encoding.space import FeatureSpace
 from .explain.mixin import RecourseMixin
+from .generators.base import BaseGenerator
 from .generators.registry import GENERATORS, make_generator
 from .persistence import PersistenceMixin
-from .preprocessing import TableEncoder
+from .preprocessing import fit_preprocessor
 from .training.checks import check_net
 from .training.history import trained, warn_immature
 from .training.make_net import make_net
 from .training.net import SHARED, CounterfactualNet
+from .training.objective import Objective
 from .training.objectives import LAMBDAS, OBJECTIVES, make_objective
-from .utils.class_weight import criterion_weight
+from .utils.class_weight import criterion_weight, same_weight
 from .utils.dask import dask_token
 from .utils.model import sound_logits
 from .utils.params import NestedParams
-from .utils.random import draw_seed, seeded
+from .utils.random import Seed, draw_seed, seeded
 from .utils.validation import (
     check_integer,
     check_n_counterfactuals,
@@ -163,23 +171,23 @@ class CounterfactualTrainingClassifier(
 
     def __init__(
         self,
-        net=None,
+        net: NeuralNetClassifier | None = None,
         *,
-        preprocessor="auto",
-        objective="margin",
-        generator="eccco",
-        mutability=None,
-        domain="auto",
-        lambda_div=None,
-        lambda_adv=None,
-        lambda_reg=None,
-        n_counterfactuals=0.3,
-        burn_in=0.0,
-        class_weight=None,
-        n_reference=1000,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
+        preprocessor: Any = "auto",
+        objective: str | Objective = "margin",
+        generator: str | BaseGenerator = "eccco",
+        mutability: Mapping | ArrayLike | None = None,
+        domain: str | Mapping | None = "auto",
+        lambda_div: float | None = None,
+        lambda_adv: float | None = None,
+        lambda_reg: float | None = None,
+        n_counterfactuals: float = 0.3,
+        burn_in: float = 0.0,
+        class_weight: Mapping | str | None = None,
+        n_reference: int = 1000,
+        warm_start: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
     ):
         self.net = net
         self.preprocessor = preprocessor
@@ -202,7 +210,7 @@ class CounterfactualTrainingClassifier(
 
     parts = ("net", "generator", "objective")
 
-    def _build_part(self, name):
+    def _build_part(self, name: str) -> Any:
         """The object behind a parameter; built if it is None or a name."""
         value = getattr(self, name)
         if name == "net" and value is None:
@@ -212,10 +220,10 @@ class CounterfactualTrainingClassifier(
             return known[value]()
         return value if hasattr(value, "get_params") else None
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         check_parameters(self)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.preprocessor is not None
@@ -227,7 +235,7 @@ class CounterfactualTrainingClassifier(
     # ------------------------------------------------------------------- training
 
     @torch.inference_mode(False)  # which `enable_grad` does not lift
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Train the network.
 
         Parameters
@@ -272,7 +280,9 @@ class CounterfactualTrainingClassifier(
         return self
 
     @torch.inference_mode(False)
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(
+        self, X: Any, y: ArrayLike, classes: ArrayLike | None = None
+    ) -> Self:
         """Train for one epoch; the first call fixes preprocessing, domain and classes.
 
         Parameters
@@ -302,18 +312,18 @@ class CounterfactualTrainingClassifier(
             state = self._start(X, y, classes) if first else self._state(X, y)
             return self._train(state, X, y, epochs=1)
 
-    def _state(self, X, y):
+    def _state(self, X: Any, y: np.ndarray) -> dict[str, Any]:
         """What is fixed already, with reference rows for classes that lack some."""
         state = {name: vars(self)[name] for name in FITTED}
         codes = label_codes(y, self.classes_)
         state["reference_"] = top_up(
             self.reference_,
-            reference_rows(self.feature_space_, X, codes, self.seed_, self.n_reference),
+            draw_reference(self.feature_space_, X, codes, self.seed_, self.n_reference),
             self.n_reference,
         )
         return state
 
-    def _go_on(self, X, y):
+    def _go_on(self, X: Any, y: np.ndarray) -> dict[str, Any]:
         """State of a warm start: constraints and net follow the parameters."""
         state = self._state(X, y)
         space, net = state["feature_space_"], state["net_"]
@@ -323,13 +333,11 @@ class CounterfactualTrainingClassifier(
         names = ("lr", "max_epochs", "batch_size")
         net.set_params(**{name: getattr(given, name) for name in names})
         weight = criterion_weight(self, state["classes_"], y)
-        known = getattr(net.criterion_, "weight", None)
-        both = weight is not None and known is not None
-        if not (torch.equal(weight, known) if both else weight is known):
+        if not same_weight(weight, getattr(net.criterion_, "weight", None)):
             net.set_params(criterion__weight=weight)
         return state
 
-    def _start(self, X, y, classes=None):
+    def _start(self, X: Any, y: np.ndarray, classes: ArrayLike | None = None) -> dict:
         """Everything that is fixed before the first epoch, as a dict of attributes.
 
         Nothing is set on the estimator yet, so that a failing fit leaves it as it was.
@@ -359,10 +367,12 @@ class CounterfactualTrainingClassifier(
             "constraints_": space.constraints(rules),
             "net_": net,
             "rules_": rules,
-            "reference_": reference_rows(space, X, codes, seed, self.n_reference),
+            "reference_": draw_reference(space, X, codes, seed, self.n_reference),
         }
 
-    def _train(self, state, X, y, epochs=None):
+    def _train(
+        self, state: dict[str, Any], X: Any, y: np.ndarray, epochs: int | None = None
+    ) -> Self:
         """Run epochs with all randomness governed by the seed, then keep the result."""
         net, seed = state["net_"], state["seed_"]
         encoded = state["feature_space_"].encode(X)
@@ -379,12 +389,12 @@ class CounterfactualTrainingClassifier(
                 net.earlier_rows_ = state["reference_"]
             net.partial_fit(encoded, codes, epochs=epochs)
         vars(net).pop("earlier_rows_", None)
-        vars(self).update(state, **trained(net))
+        self.__dict__.update(state, **trained(net))
         return self
 
     # ----------------------------------------------------------------- validation
 
-    def _validate(self, X, *, reset):
+    def _validate(self, X: Any, *, reset: bool) -> Any:
         return validate_table(
             self,
             X,
@@ -395,7 +405,7 @@ class CounterfactualTrainingClassifier(
 
     # ----------------------------------------------------------------- prediction
 
-    def decision_function(self, X):
+    def decision_function(self, X: Any) -> np.ndarray:
         """Logits.
 
         Parameters
@@ -410,7 +420,7 @@ class CounterfactualTrainingClassifier(
         logits = self._logits(X).numpy()
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities.
 
         Parameters
@@ -424,7 +434,7 @@ class CounterfactualTrainingClassifier(
         """
         return self._logits(X).softmax(1).numpy()
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Most probable label.
 
         Parameters
@@ -438,18 +448,18 @@ class CounterfactualTrainingClassifier(
         codes = self._logits(X).argmax(1).numpy()
         return self.classes_[codes]
 
-    def _logits(self, X):
+    def _logits(self, X: Any) -> Tensor:
         check_is_fitted(self)
         X = self._validate(X, reset=False)
         return sound_logits(self.module_, self.feature_space_.encode(X))
 
     __dask_tokenize__ = dask_token
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
 
 
-def check_parameters(classifier):
+def check_parameters(classifier: CounterfactualTrainingClassifier) -> None:
     """Raise a ValueError that names the first parameter out of range."""
     make_objective(classifier.objective)
     for name in LAMBDAS:
@@ -479,24 +489,3 @@ def check_parameters(classifier):
         raise parameter_error(
             classifier, "preprocessor", allowed, classifier.preprocessor
         )
-
-
-def fit_preprocessor(preprocessor, X, y):
-    """What encodes the rows of X, fitted to them; None where they are encoded."""
-    if preprocessor is None:
-        return None
-    if isinstance(preprocessor, str):
-        return TableEncoder().fit(X)
-    try:
-        return clone(preprocessor).fit(X, y)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The preprocessor {type(preprocessor).__name__} could not be fitted to X: "
-            f"{error}. Use preprocessor='auto', or a ColumnTransformer that gives each "
-            "column what suits it."
-        ) from error
-
-
-def reference_rows(space, X, codes, seed, n_reference):
-    """Rows to judge plausibility by, drawn without touching any other stream."""
-    return draw_reference(space, X, codes, np.random.default_rng(seed), n_reference)

@@ -1,13 +1,18 @@
 """`DistributedCounterfactualNet`: one training run on several processes."""
 
+from collections.abc import Callable
+from typing import Any
+
 import joblib
 import torch
 import torch.distributed as dist
+from skorch import NeuralNet
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .solvers.search import SearchResult
 from .training.net import CounterfactualNet
-from .training.passes import ModulePass
+from .training.passes import DensePass, ModulePass
 from .utils.model import evaluation_mode
 
 __all__ = ["DistributedCounterfactualNet"]
@@ -62,7 +67,9 @@ class DistributedCounterfactualNet(CounterfactualNet):
     ...     dist.destroy_process_group()
     """
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(
+        self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any
+    ) -> None:
         """Start from the data, weights and random numbers that all share."""
         if not dist.is_initialized():
             raise RuntimeError(
@@ -74,7 +81,7 @@ class DistributedCounterfactualNet(CounterfactualNet):
         follow_first_process(self.module_)
         super().on_train_begin(net, X=X, y=y, **kwargs)
 
-    def _check_alike(self, X, y):
+    def _check_alike(self, X: Any, y: Any) -> None:
         """Raise a ValueError unless all processes have the same data and seed."""
         data = (
             part.cpu().numpy() for part in self._training_data(self.get_dataset(X, y))
@@ -89,7 +96,9 @@ class DistributedCounterfactualNet(CounterfactualNet):
                 f"{type(self).__name__} shares out the work, not the data."
             )
 
-    def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
+    def _run_training_epoch(
+        self, iterator: Any, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
         """One epoch; at its end all processes are in the same state again."""
         self.parallel_ = ParallelPass(self.module_, self.infer, self.logits)
         try:
@@ -98,17 +107,23 @@ class DistributedCounterfactualNet(CounterfactualNet):
             del self.parallel_  # it cannot be pickled
         follow_first_process(self.module_)
 
-    def _search_counterfactuals(self, factual, target):
+    def _search_counterfactuals(self, factual: Tensor, target: Tensor) -> SearchResult:
         """Search from the own part of the factuals; the results of all processes."""
         mine, n = own_rows(len(factual)), len(factual)
         found = super()._search_counterfactuals(factual[mine], target[mine])
         return SearchResult(*(gathered(part, n) for part in found))
 
-    def _passes(self, dense, fit_params):
+    def _passes(self, dense: DensePass | None, fit_params: dict) -> "ParallelPass":
         """Each process computes its rows; torch averages the gradients."""
         return self.parallel_
 
-    def train_step_single(self, batch, counterfactuals=None, dense=None, **fit_params):
+    def train_step_single(
+        self,
+        batch: Any,
+        counterfactuals: Any = None,
+        dense: DensePass | None = None,
+        **fit_params: Any,
+    ) -> dict[str, Tensor]:
         """Gradient of one batch, each process with its part of the rows."""
         if counterfactuals is not None:
             return super().train_step_single(batch, counterfactuals, **fit_params)
@@ -128,13 +143,19 @@ class ParallelPass(ModulePass):
     flows back to the own ones alone; `DistributedDataParallel` averages over processes.
     """
 
-    def __init__(self, module, infer, logits):
+    def __init__(
+        self,
+        module: nn.Module,
+        infer: Callable[..., Tensor],
+        logits: Callable[[Tensor], Tensor],
+    ):
         super().__init__(module, infer, logits)
         # Batch-norm statistics differ within an epoch; the first process's are kept.
-        options = {"forward_sync_buffers": False}
-        self.parallel = DistributedDataParallel(Inference(module, infer), **options)
+        self.parallel = DistributedDataParallel(
+            Inference(module, infer), forward_sync_buffers=False
+        )
 
-    def outputs(self, X, **fit_params):
+    def outputs(self, X: Any, **fit_params: Any) -> Tensor:
         """Outputs of a batch, through the module that averages gradients."""
         mine, n = own_rows(len(X)), len(X)
         params = {
@@ -142,26 +163,26 @@ class ParallelPass(ModulePass):
         }
         return Gather.apply(self.parallel(X[mine], **params), n)
 
-    def forward(self, X, rows, **fit_params):
+    def forward(self, X: Any, rows: Tensor, **fit_params: Any) -> tuple[Tensor, Tensor]:
         """Outputs of a batch, and of other rows in eval mode."""
         y_pred, mine = self.outputs(X, **fit_params), own_rows(len(rows))
         with evaluation_mode(self.module):
             return y_pred, Gather.apply(self.infer(rows[mine]), len(rows))
 
-    def slopes(self, x, target):
+    def slopes(self, x: Tensor, target: Tensor) -> Tensor:
         """Gradients of the targets' log-odds at some rows, with a graph."""
         mine = own_rows(len(x))
         return Gather.apply(super().slopes(x[mine], target[mine]), len(x))
 
 
-class Inference(torch.nn.Module):
+class Inference(nn.Module):
     """A module as a net evaluates it, for `DistributedDataParallel`."""
 
-    def __init__(self, module, infer):
+    def __init__(self, module: nn.Module, infer: Callable[..., Tensor]):
         super().__init__()
         self.module, self.infer = module, infer
 
-    def forward(self, x, **fit_params):
+    def forward(self, x: Tensor, **fit_params: Any) -> Tensor:
         """Output for rows."""
         return self.infer(x, **fit_params)
 
@@ -173,24 +194,24 @@ class Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, part, n):
+    def forward(ctx: Any, part: Tensor, n: int) -> Tensor:
         """All `n` rows."""
         return gathered(part, n)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """Own rows of the gradient, which is the same in all processes."""
         mine = gradient[own_rows(len(gradient))]
         return mine * dist.get_world_size(), None
 
 
-def own_rows(n):
+def own_rows(n: int) -> slice:
     """Which of `n` rows this process works on; the last one may have fewer."""
     size = -(-n // dist.get_world_size())
     return slice(min(dist.get_rank() * size, n), min((dist.get_rank() + 1) * size, n))
 
 
-def gathered(part, n):
+def gathered(part: Tensor, n: int) -> Tensor:
     """All `n` rows, of which every process brings its own."""
     size = -(-n // dist.get_world_size())
     mine = part.detach().new_zeros((size, *part.shape[1:]))
@@ -200,7 +221,7 @@ def gathered(part, n):
     return whole[:n]
 
 
-def follow_first_process(module):
+def follow_first_process(module: nn.Module) -> None:
     """Take over weights, buffers and random state of the first process."""
     for value in module.state_dict().values():
         dist.broadcast(value, src=0)

@@ -26,7 +26,7 @@ class LossTerms(NamedTuple):
     regulariser: Tensor
 
 
-def energy(logits, target):
+def energy(logits: Tensor, target: Tensor) -> Tensor:
     """Energy of each row under its target class: minus the target logit.
 
     Parameters
@@ -51,7 +51,9 @@ def energy(logits, target):
     return -logits.gather(1, target[:, None]).squeeze(1)
 
 
-def divergence(energy_neighbour, energy_counterfactual, mature):
+def divergence(
+    energy_neighbour: Tensor, energy_counterfactual: Tensor, mature: Tensor
+) -> Tensor:
     """Contrastive divergence of each pair, Equation 3; 0 for immature pairs.
 
     Parameters
@@ -70,7 +72,9 @@ def divergence(energy_neighbour, energy_counterfactual, mature):
     return torch.where(mature, energy_neighbour - energy_counterfactual, 0.0)
 
 
-def ridge(energy_neighbour, energy_counterfactual, mature):
+def ridge(
+    energy_neighbour: Tensor, energy_counterfactual: Tensor, mature: Tensor
+) -> Tensor:
     """Squared energies of each pair, Equation 4; 0 for immature pairs.
 
     The reference code leaves the ridge on immature pairs; here they carry no weight.
@@ -88,7 +92,7 @@ def ridge(energy_neighbour, energy_counterfactual, mature):
     return torch.where(mature, squares, 0.0)
 
 
-def log_odds(logits, target):
+def log_odds(logits: Tensor, target: Tensor) -> Tensor:
     """Log-odds of the target class against all others together.
 
     Parameters
@@ -106,15 +110,15 @@ def log_odds(logits, target):
 
 
 def counterfactual_loss(
-    classification,
-    adversarial,
-    divergence,
-    regulariser,
+    classification: Tensor,
+    adversarial: Tensor,
+    divergence: Tensor,
+    regulariser: Tensor,
     *,
-    lambda_div,
-    lambda_adv,
-    lambda_reg,
-):
+    lambda_div: float,
+    lambda_adv: float,
+    lambda_reg: float,
+) -> LossTerms:
     """Weigh the four terms of the objective, Equation 2.
 
     Parameters

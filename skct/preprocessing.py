@@ -6,13 +6,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .exceptions import ImputationWarning
 
-__all__ = ["TableEncoder"]
+__all__ = ["TableEncoder", "fit_preprocessor"]
 
 
 # More categories are a name or an identifier, and a one-hot column for each.
@@ -225,6 +226,22 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             for position, column in enumerate(self.columns_)
             for _ in range(column.width)
         ]
+
+
+def fit_preprocessor(preprocessor: Any, X: Any, y: ArrayLike) -> Any:
+    """What encodes the rows of X, fitted to them; None where they are encoded."""
+    if preprocessor is None:
+        return None
+    if isinstance(preprocessor, str):
+        return TableEncoder().fit(X)
+    try:
+        return clone(preprocessor).fit(X, y)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The preprocessor {type(preprocessor).__name__} could not be fitted to X: "
+            f"{error}. Use preprocessor='auto', or a ColumnTransformer that gives each "
+            "column what suits it."
+        ) from error
 
 
 def iterate_columns(X: Any) -> Iterator[tuple[Any, Any]]:

@@ -99,7 +99,7 @@ def robust_accuracy(
     right = is_right(model, X, y)
     X_right, y_right = X[right], y[right]
 
-    def count_robust(epsilon):
+    def count_robust(epsilon: float) -> int:
         if epsilon == 0 or not len(X_right):
             return len(X_right)
         x = attack(model, X_right.numpy(), y_right.numpy(), epsilon=epsilon, **options)

@@ -18,7 +18,7 @@ from . import attribution, metrics, robustness
 from .constraints.spec import resolve_position
 from .encoding.frames import get_column
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
-from .explain.explained_model import Explainable, unwrap
+from .explain.explained_model import Explainable, ExplainedModel, unwrap
 from .explain.explainer import CounterfactualExplainer
 from .explain.explanation import CounterfactualExplanation
 from .generators.base import BaseGenerator
@@ -229,7 +229,7 @@ def check_scorer(scorer: CounterfactualScorer) -> None:
 class Evaluation:
     """A model and the rows it is scored on: what scores share, computed on demand."""
 
-    def __init__(self, estimator, X, y, options):
+    def __init__(self, estimator: Any, X: Any, y: ArrayLike, options: Any):
         inner = unwrap(estimator)[1]
         if not isinstance(inner, Explainable):
             raise ValueError(
@@ -265,12 +265,12 @@ class Evaluation:
         return self.explainer.explain(self.X)
 
     @cached_property
-    def inspected(self):
+    def inspected(self) -> tuple[ExplainedModel, Any]:
         """Model, encoding and constraints, and X, checked and dense."""
         return self.explainer.inspect(self.X)
 
     @property
-    def model(self):
+    def model(self) -> ExplainedModel:
         """Model, encoding and constraints."""
         return self.inspected[0]
 

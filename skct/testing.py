@@ -1,10 +1,11 @@
 """Whether a generator or an objective keeps the promises of its protocol."""
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 from sklearn.base import clone
-from torch import nn
+from torch import Tensor, nn
 
 from .constraints import Constraints, Group
 from .generators.base import BaseGenerator, SearchState
@@ -22,7 +23,7 @@ from .utils.validation import wrong
 __all__ = ["check_generator", "check_objective"]
 
 
-def check_generator(generator):
+def check_generator(generator: BaseGenerator) -> None:
     """Check on small made-up data that a generator works in training and explaining.
 
     Parameters
@@ -67,7 +68,7 @@ def check_generator(generator):
         check_search(fitted, x, target, model, constraints_for(shape))
 
 
-def task(shape, n=80):
+def task(shape: tuple[int, ...], n: int = 80) -> tuple[Tensor, Tensor, nn.Module]:
     """Rows, targets, and a small network with three logits."""
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(n, *shape, generator=rng)
@@ -81,7 +82,7 @@ def task(shape, n=80):
     return x, target, model
 
 
-def constraints_for(shape):
+def constraints_for(shape: tuple[int, ...]) -> Constraints:
     """An immutable feature, a one-way one, a bounded one and a category."""
     size = torch.Size(shape).numel()
     names = torch.arange(size).reshape(shape).numpy()
@@ -94,11 +95,11 @@ def constraints_for(shape):
     )
 
 
-def check_parameters(generator):
+def check_parameters(generator: BaseGenerator) -> None:
     """Constructor, clone, and the checks of `check`."""
     kind = type(generator)
     for name in generator.get_params():
-        marker = object()
+        marker: Any = object()
         stored = getattr(kind(**{name: marker}), name)
         assert stored is marker, f"{kind.__name__}.__init__ must store {name} as it is"
     assert generator.check() is generator, "check must return the generator"
@@ -108,7 +109,7 @@ def check_parameters(generator):
         )
 
 
-def refuses(generator, name):
+def refuses(generator: BaseGenerator | Objective, name: str) -> bool:
     """Whether `check` raises a ValueError that names the parameter."""
     try:
         generator.check()
@@ -117,7 +118,7 @@ def refuses(generator, name):
     return False
 
 
-def check_fit(generator, x, target):
+def check_fit(generator: BaseGenerator, x: Tensor, target: Tensor) -> BaseGenerator:
     """Fit twice: same bits, and neither input nor global random state touched."""
     before, state = x.clone(), torch.get_rng_state()
     fitted, again = (
@@ -134,7 +135,7 @@ def check_fit(generator, x, target):
     return deepcopy(fitted)
 
 
-def check_code(generator, x):
+def check_code(generator: BaseGenerator, x: Tensor) -> None:
     """Latent codes are deterministic, and decode to rows."""
     z = generator.encode(x)
     assert len(z) == len(x), "encode must give one code per row"
@@ -145,11 +146,13 @@ def check_code(generator, x):
         assert torch.equal(decoded, x), "a code of its own needs latent = True"
 
 
-def check_penalty(generator, x, target, model):
+def check_penalty(
+    generator: BaseGenerator, x: Tensor, target: Tensor, model: nn.Module
+) -> None:
     """One finite differentiable value per row, whatever the other rows are."""
     anchors, elsewhere = generator.anchors(x, target), x.roll(1, dims=0)
 
-    def penalty(rows):
+    def penalty(rows: slice) -> tuple[Tensor, Tensor]:
         point = elsewhere[rows].clone().requires_grad_()
         state = SearchState(
             point,
@@ -176,7 +179,13 @@ def check_penalty(generator, x, target, model):
     )
 
 
-def check_search(generator, x, target, model, constraints):
+def check_search(
+    generator: BaseGenerator,
+    x: Tensor,
+    target: Tensor,
+    model: nn.Module,
+    constraints: Constraints,
+) -> None:
     """Feasible, honest, independent counterfactuals, without side effects."""
     state = torch.get_rng_state()
     result = search(model, x, target, generator, constraints, epsilon=0.3)
@@ -212,7 +221,7 @@ HISTORY = (
 )
 
 
-def check_objective(objective):
+def check_objective(objective: Objective) -> None:
     """Check on small made-up data that an objective works in training.
 
     Parameters
@@ -258,13 +267,13 @@ def check_objective(objective):
         check_training(objective, x, y, constraints)
 
 
-def check_settings(objective):
+def check_settings(objective: Objective) -> None:
     """Constructor, clone, checks, and what the class says about itself."""
     kind = type(objective)
     for name in (*LAMBDAS, "epsilon"):
         assert name in objective.get_params(), f"__init__ must have a parameter {name}"
     for name in objective.get_params():
-        marker = object()
+        marker: Any = object()
         stored = getattr(kind(**{name: marker}), name)
         assert stored is marker, f"{kind.__name__}.__init__ must store {name} as it is"
     assert objective.check() is objective, "check must return the objective"
@@ -279,7 +288,7 @@ def check_settings(objective):
     )
 
 
-def check_prepare(objective):
+def check_prepare(objective: Objective) -> None:
     """The generator that is given stays as it is."""
     given = ECCCoGenerator()
     before = given.get_params()
@@ -288,7 +297,13 @@ def check_prepare(objective):
     assert given.get_params() == before, "prepare must not change the generator"
 
 
-def check_pair(objective, x, y, model, constraints):
+def check_pair(
+    objective: Objective,
+    x: Tensor,
+    y: Tensor,
+    model: nn.Module,
+    constraints: Constraints,
+) -> Any:
     """Named tensors with a row per counterfactual; the same for the same seed."""
     target = (y + 1) % 3
     generator = objective.prepare(ECCCoGenerator(max_iter=10))
@@ -316,14 +331,16 @@ def check_pair(objective, x, y, model, constraints):
     return pairs
 
 
-def check_terms(objective, pairs, model, constraints):
+def check_terms(
+    objective: Objective, pairs: Any, model: nn.Module, constraints: Constraints
+) -> None:
     """Two finite differentiable values per pair, whatever the other pairs are."""
 
-    def terms(chunk):
+    def terms(chunk: Any) -> Tensor:
         passes = ModulePass(model, model, model)
         _, output = passes.forward(chunk.nascent, packed(chunk))
-        logits = output[len(chunk.target) :].split(len(chunk.target))
-        outputs = Outputs(*logits, passes.slopes, constraints)
+        ours, theirs = output[len(chunk.target) :].split(len(chunk.target))
+        outputs = Outputs(ours, theirs, passes.slopes, constraints)
         return torch.stack([*objective.terms(chunk, outputs)])
 
     n = len(pairs.target)
@@ -343,7 +360,9 @@ def check_terms(objective, pairs, model, constraints):
     )
 
 
-def check_training(objective, x, y, constraints):
+def check_training(
+    objective: Objective, x: Tensor, y: Tensor, constraints: Constraints
+) -> None:
     """A net learns something else than without counterfactuals, and nothing breaks."""
     learnt = []
     for given in (objective, clone(objective).set_params(**dict.fromkeys(LAMBDAS, 0))):

@@ -15,6 +15,7 @@ from ..utils.validation import wrong
 __all__ = ["NOT_FEATURES", "SOURCES", "Source", "load", "variant"]
 
 DataHome: TypeAlias = str | os.PathLike | None
+# Identifiers, and the split into training and test rows: they say nothing about a row.
 NOT_FEATURES = ("id", "ID", "split")
 PIXELS = [f"pixel_{row}_{column}" for row in range(28) for column in range(28)]
 
@@ -50,7 +51,7 @@ def openml(
 ) -> Callable[[DataHome], pd.DataFrame]:
     """Make a download of the OpenML table `data_id`; `names` maps its columns."""
 
-    def download(data_home):
+    def download(data_home: DataHome) -> pd.DataFrame:
         table = sklearn_datasets.fetch_openml(
             data_id=data_id, as_frame=True, data_home=data_home
         ).frame.rename(columns=lambda c: names.get(c, c.replace("-", "_")))
@@ -85,6 +86,7 @@ EDUCATION = (
     *("HS-grad", "Some-college", "Assoc-voc", "Assoc-acdm", "Bachelors", "Masters"),
     *("Prof-school", "Doctorate"),
 )
+# OpenML calls these columns x1 to x23, in this order. There is no PAY_1.
 CREDIT = (
     *("LIMIT_BAL", "SEX", "EDUCATION", "MARRIAGE", "AGE"),
     *(f"PAY_{i}" for i in (0, 2, 3, 4, 5, 6)),
@@ -92,6 +94,7 @@ CREDIT = (
     *(f"PAY_AMT{i}" for i in range(1, 7)),
 )
 CREDIT_Y = {"y": "default_payment_next_month"}
+# Codes that occur in the table and that its documentation does not explain.
 UNDOCUMENTED = {code: f"undocumented {code}" for code in (0, 5, 6)}
 DEGREES = {1: "graduate school", 2: "university", 3: "high school", 4: "others"}
 CREDIT_WORDS = {

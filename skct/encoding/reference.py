@@ -18,7 +18,7 @@ def draw_reference(
     space: FeatureSpace,
     X: Any,
     codes: np.ndarray,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     n_rows: int = 1000,
 ) -> Reference | None:
     """Draw at most `n_rows` rows per class and encode them.
@@ -29,7 +29,8 @@ def draw_reference(
     X : DataFrame, ndarray or sparse matrix of shape (n, *features)
     codes : ndarray of shape (n,)
         Class indices.
-    rng : Generator or RandomState
+    rng : Generator or int
+        A seed draws from a stream of its own.
     n_rows : int, default=1000
 
     Returns
@@ -37,7 +38,7 @@ def draw_reference(
     reference : pair of ndarray, or None
         Encoded rows in the order of X, and their class indices; None for `n_rows=0`.
     """
-    order = rng.permutation(len(codes))
+    order = np.random.default_rng(rng).permutation(len(codes))
     drawn = [order[codes[order] == k][:n_rows] for k in np.unique(codes)]
     rows = np.sort(np.concatenate(drawn))
     return (space.encode(take(X, rows)), codes[rows]) if len(rows) else None

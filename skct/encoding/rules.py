@@ -81,6 +81,8 @@ def resolve_rules(
         schema.columns, resolved, *schema.observed, strict=True
     ):
         check_one_way(column, direction)
+        # Columns that a dict does not name stay within what was observed, as with
+        # "auto"; only None opens all of them.
         low, high = (low, high) if domain is not None else (-np.inf, np.inf)
         rules.append(Rule(direction, low, high, column.categories))
     seen: dict = {}
@@ -120,6 +122,8 @@ def with_domain(column: RawColumn, rule: Rule, bounds: Any) -> Rule:
         low = -np.inf if low is None else float(low)
         high = np.inf if high is None else float(high)
         if column.integer:
+            # The outermost integers inside; rounding to the nearest may leave the
+            # domain.
             low, high = np.ceil(low), np.floor(high)
         if low > high:
             raise ValueError(
@@ -216,6 +220,8 @@ def feasible_range(raw: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.n
     low = np.array([rule.low for rule in rules])
     high = np.array([rule.high for rule in rules])
     known = ~np.isnan(raw)
+    # A factual outside of its domain is no error, since the table is what it is: the
+    # range is stretched to where it stands, and no further.
     floor = np.where(known, np.fmin(low, raw), low)
     ceiling = np.where(known, np.fmax(high, raw), high)
     mutability = np.array([rule.mutability for rule in rules])
@@ -250,6 +256,7 @@ def outside_domain(
             values = pd.Series(np.asarray(get_column(X, i), dtype=object))
             outside = ~(values.isin(rule.categories) | values.isna()).to_numpy()
         else:
+            # Converting the whole table is slow: once, and only if some rule needs it.
             numbers = schema.numbers(X) if numbers is None else numbers
             # Observed bounds may have been decoded from float32, unlike given ones.
             tolerance = 0.0 if rule.given else 1e-6 * np.abs(numbers[:, i])

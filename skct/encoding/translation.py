@@ -53,8 +53,11 @@ def constraints_from(
         # column cannot be on either.
         lower[positions] = column.codes.min(0)
         upper[positions] = column.codes[allowed].max(0)
+        # A single column holds a code per category, so that the box has to close below,
+        # too.
         if len(positions) == 1:
             lower[positions] = column.codes[allowed].min(0)
+    # Where an encoding falls, what rises in raw units goes down in the model input.
     falling = schema.lattice.sign < 0
     mutability[falling] = [OPPOSITE.get(m, m) for m in mutability[falling]]
     return Constraints.from_arrays(
@@ -87,6 +90,8 @@ def bound_numbers(
     ends = encode_numbers(transformer, schema, numeric, np.stack([low, high]))
     for k, i in enumerate(numeric):
         (position,) = schema.columns[i].encoded
+        # An open end stays open, whatever infinity encodes to. Where the encoding
+        # falls, ends change sides.
         open_end = np.inf * schema.lattice.sign[position]
         first = ends[0, position] if np.isfinite(low[k]) else -open_end
         last = ends[1, position] if np.isfinite(high[k]) else open_end
@@ -170,6 +175,7 @@ def rules_from(
         allowed, bounds = column.categories, (-np.inf, np.inf)
         if column.codes is not None:
             # Allowed are the categories whose code lies in the box.
+            # Codes and bounds have been through float32, hence the tolerance.
             inside = column.codes <= upper[where] + 1e-4
             inside &= column.codes >= lower[where] - 1e-4
             allowed = tuple(pick(allowed or (), inside.all(1)))

@@ -1,12 +1,15 @@
 """Several different counterfactuals of one row: weighted searches, chosen by a DPP."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import gmean
 
 from ..encoding.frames import free_name
+from .explained_model import ExplainedModel
+from .explanation import CounterfactualExplanation
 
 __all__ = ["greedy_dpp", "random_feature_weights", "select_alternatives"]
 
@@ -17,7 +20,7 @@ LEAST = 0.3  # least weight: no step is more than some three times as long
 SAME = 0.05  # share of the cost within which two counterfactuals count as one
 
 
-def random_feature_weights(n_alternatives, n_columns):
+def random_feature_weights(n_alternatives: int, n_columns: int) -> np.ndarray:
     """Weights of the raw columns, one line per candidate; the first are all 1.
 
     A search in which some columns cost more and others less finds another
@@ -35,7 +38,9 @@ def random_feature_weights(n_alternatives, n_columns):
     return np.concatenate([np.ones((1, n_columns)), lines])
 
 
-def greedy_dpp(distance, cost, valid, n_alternatives):
+def greedy_dpp(
+    distance: np.ndarray, cost: np.ndarray, valid: np.ndarray, n_alternatives: int
+) -> np.ndarray:
     """Pick diverse candidates of every row by a determinantal point process.
 
     Greedy maximisation of the determinant of q_i q_j exp(-d_ij / c) over the chosen
@@ -85,7 +90,12 @@ def greedy_dpp(distance, cost, valid, n_alternatives):
     return chosen
 
 
-def select_alternatives(model, candidates, weights, n_alternatives):
+def select_alternatives(
+    model: ExplainedModel,
+    candidates: CounterfactualExplanation,
+    weights: np.ndarray,
+    n_alternatives: int,
+) -> CounterfactualExplanation:
     """Explanation with `n_alternatives` rows per factual.
 
     Parameters
@@ -117,7 +127,9 @@ def select_alternatives(model, candidates, weights, n_alternatives):
     )
 
 
-def distances(model, table, weights, n_candidates):
+def distances(
+    model: ExplainedModel, table: Any, weights: np.ndarray, n_candidates: int
+) -> np.ndarray:
     """Cost of going from one candidate to another, (n, n_candidates, n_candidates)."""
     coordinates, owner = model.space.coordinates(model.space.encode(table))
     places = (coordinates * weights[owner]).reshape(n_candidates, -1, len(owner))
@@ -125,7 +137,7 @@ def distances(model, table, weights, n_candidates):
     return np.stack(columns, axis=2).transpose(1, 0, 2)
 
 
-def numbered(table, alternative):
+def numbered(table: Any, alternative: np.ndarray) -> Any:
     """A frame gets a further index level; other tables stay."""
     if not hasattr(table, "iloc"):
         return table
@@ -137,7 +149,12 @@ def numbered(table, alternative):
     )
 
 
-def repeats(picked, distance, chosen, cost):
+def repeats(
+    picked: CounterfactualExplanation,
+    distance: np.ndarray,
+    chosen: np.ndarray,
+    cost: np.ndarray,
+) -> np.ndarray:
     """Reasons, with a note where a row hardly differs from an earlier alternative."""
     reason = picked.reason.copy()
     n, k = chosen.shape

@@ -1,13 +1,12 @@
 """Rows that are explained together: search, refine, evaluate, and choose among them."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
-from ..encoding.frames import take
 from ..solvers.refine import refine
 from ..solvers.search import search
 from ..utils.model import module_device, sound_logits
@@ -15,32 +14,9 @@ from .alternatives import random_feature_weights, select_alternatives
 from .evaluate import evaluate
 from .explained_model import ExplainedModel
 from .explanation import CounterfactualExplanation
+from .requests import Batch, Settings
 
-__all__ = ["Batch", "Settings", "explain_batch"]
-
-
-class Settings(NamedTuple):
-    """What holds for all rows of an explanation."""
-
-    weights: np.ndarray  # cost of each raw column
-    n_alternatives: int
-    refine: bool
-    plausibility_weight: float
-
-
-class Batch(NamedTuple):
-    """Rows to explain, encoded, with the class index that each is to reach."""
-
-    X: Any
-    rows: np.ndarray  # positions in the whole table
-    encoded: np.ndarray
-    logits: Tensor
-    target: Tensor
-
-    def repeated(self, times: int) -> "Batch":
-        """All rows, and all of them again."""
-        again = np.tile(np.arange(len(self.rows)), times)
-        return Batch(*(take(part, again) for part in self))
+__all__ = ["explain_batch"]
 
 
 def explain_batch(
@@ -77,7 +53,9 @@ def explain_batch(
     return select_alternatives(model, explanation, weights, settings.n_alternatives)
 
 
-def find(model: ExplainedModel, batch: Batch, weights: np.ndarray, settings: Settings):
+def find(
+    model: ExplainedModel, batch: Batch, weights: np.ndarray, settings: Settings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Refined and unrefined counterfactuals as model input, and steps of the search.
 
     Rows that are predicted as their target already come back unchanged.
@@ -101,7 +79,7 @@ def search_encoded(
     target: Tensor,
     weights: np.ndarray,
     settings: Settings,
-):
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `find`, for rows of which none is predicted as its target."""
     device = module_device(model.module)
     factual = torch.from_numpy(encoded).to(device)

@@ -1,6 +1,8 @@
 """What a search has found, decoded, encoded again and measured."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,12 +11,20 @@ from .. import metrics
 from ..encoding.rules import outside_domain
 from ..utils.model import batched_logits
 from ..utils.polars import as_polars, is_polars
+from .explained_model import ExplainedModel
 from .explanation import CounterfactualExplanation, row_fields
+from .requests import Batch
 
 __all__ = ["concatenate", "evaluate", "restore_type"]
 
 
-def evaluate(model, batch, weights, found, n_iter):
+def evaluate(
+    model: ExplainedModel,
+    batch: Batch,
+    weights: np.ndarray,
+    found: np.ndarray,
+    n_iter: np.ndarray,
+) -> CounterfactualExplanation:
     """Explanation of a batch; what counts is what stands in the decoded table.
 
     Parameters
@@ -61,12 +71,14 @@ def evaluate(model, batch, weights, found, n_iter):
     )
 
 
-def concatenate(parts):
+def concatenate(
+    parts: Sequence[CounterfactualExplanation],
+) -> CounterfactualExplanation:
     """One explanation of the explanations of consecutive batches."""
     if len(parts) == 1:
         return parts[0]
 
-    def join(values):
+    def join(values: list) -> Any:
         if values[0] is None:
             return None
         if hasattr(values[0], "iloc"):
@@ -79,7 +91,9 @@ def concatenate(parts):
     return replace(parts[0], **joined)
 
 
-def implausibilities(model, coordinates, target):
+def implausibilities(
+    model: ExplainedModel, coordinates: np.ndarray, target: np.ndarray
+) -> np.ndarray | None:
     """Mean L1 distance of each row from reference rows of its target class."""
     if model.reference is None:
         return None
@@ -94,7 +108,14 @@ def implausibilities(model, coordinates, target):
     return out
 
 
-def reasons(model, X, valid, probability, changed, n_iter):
+def reasons(
+    model: ExplainedModel,
+    X: Any,
+    valid: np.ndarray,
+    probability: np.ndarray,
+    changed: np.ndarray,
+    n_iter: np.ndarray,
+) -> np.ndarray:
     """Why a row failed, in words."""
     texts = np.full(len(valid), "", dtype=object)
     if valid.all():
@@ -114,7 +135,9 @@ def reasons(model, X, valid, probability, changed, n_iter):
     return texts
 
 
-def restore_type(explanation, like):
+def restore_type(
+    explanation: CounterfactualExplanation, like: Any
+) -> CounterfactualExplanation:
     """Sparse in, sparse out; polars in, polars out."""
     tables = explanation.factual, explanation.counterfactual
     if is_polars(like):

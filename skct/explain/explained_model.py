@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from ..constraints import Constraints
+from ..encoding.rules import Rule
 from ..encoding.space import FeatureSpace
 from ..encoding.transformers import is_identity
 from ..generators.base import BaseGenerator
@@ -144,7 +145,9 @@ def feature_space(estimator: Any, X: Any, *, learn: bool) -> FeatureSpace:
     return space
 
 
-def class_labels(estimator: Any, space: FeatureSpace, X: Any, y: np.ndarray):
+def class_labels(
+    estimator: Any, space: FeatureSpace, X: Any, y: np.ndarray
+) -> np.ndarray:
     """Labels of the model: its own, or those of y, else 0 ... n_classes - 1."""
     inner = unwrap(estimator)[1]
     if isinstance(inner, Explainable):
@@ -155,7 +158,9 @@ def class_labels(estimator: Any, space: FeatureSpace, X: Any, y: np.ndarray):
     return labels if len(labels) == n_classes else np.arange(n_classes)
 
 
-def rules_and_constraints(estimator: Any, space: FeatureSpace, mutability, domain):
+def rules_and_constraints(
+    estimator: Any, space: FeatureSpace, mutability: Any, domain: Any
+) -> tuple[list[Rule], Constraints]:
     """Rules in raw units and constraints on the model input.
 
     `mutability` and `domain` are those of an explainer: "inherit" takes what the

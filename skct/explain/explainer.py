@@ -1,11 +1,15 @@
 """`CounterfactualExplainer`: counterfactuals of a fitted model, in raw units."""
 
+from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
 from torch import nn
@@ -13,13 +17,15 @@ from tqdm.auto import tqdm
 
 from ..constraints.spec import resolve_once
 from ..encoding.frames import take
-from ..encoding.reference import draw_reference
+from ..encoding.reference import Reference, draw_reference
 from ..encoding.rules import warn_outside
+from ..encoding.space import FeatureSpace
+from ..generators.base import BaseGenerator
 from ..generators.eccco import ECCCoGenerator
 from ..generators.registry import make_generator, seed_generator
 from ..utils.dask import dask_token
 from ..utils.model import module_device
-from ..utils.random import as_random_state, draw_seed
+from ..utils.random import Seed, as_random_state, draw_seed
 from ..utils.validation import (
     check_integer,
     check_real,
@@ -32,7 +38,7 @@ from ..utils.validation import (
     validate_table,
 )
 from .alternatives import random_feature_weights
-from .batch import Settings, explain_batch
+from .batch import explain_batch
 from .evaluate import concatenate, restore_type
 from .explained_model import (
     Explainable,
@@ -46,7 +52,8 @@ from .explained_model import (
     seed_open_states,
     unwrap,
 )
-from .requests import target_codes, warn_about
+from .explanation import CounterfactualExplanation
+from .requests import Settings, target_codes, warn_about
 
 __all__ = ["CounterfactualExplainer", "as_explainer"]
 
@@ -119,18 +126,18 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        generator=None,
-        mutability="inherit",
-        domain="inherit",
-        target=None,
-        feature_weights=None,
-        refine=True,
-        plausibility_weight=0.5,
-        batch_size=None,
-        random_state=None,
-        verbose=0,
+        generator: str | BaseGenerator | None = None,
+        mutability: Mapping | ArrayLike | None = "inherit",
+        domain: str | Mapping | None = "inherit",
+        target: Any = None,
+        feature_weights: Mapping | ArrayLike | None = None,
+        refine: bool = True,
+        plausibility_weight: float = 0.5,
+        batch_size: int | None = None,
+        random_state: Seed = None,
+        verbose: int = 0,
     ):
         self.estimator = estimator
         self.generator = generator
@@ -144,13 +151,13 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.sparse = True
         inner = unwrap(self.estimator)[1]
         if isinstance(inner, Explainable):
-            inner_tags = inner.__sklearn_tags__().input_tags
+            inner_tags = get_tags(inner).input_tags
             tags.input_tags.allow_nan = inner_tags.allow_nan
             tags.input_tags.string = inner_tags.string
             tags.input_tags.categorical = inner_tags.categorical
@@ -158,10 +165,12 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     __dask_tokenize__ = dask_token
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimator_") or self._is_self_sufficient()
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         """Names of the columns of the counterfactuals: those of X.
 
         Parameters
@@ -179,7 +188,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         numbered = [f"x{i}" for i in range(owner.n_features_in_)]
         return np.asarray(getattr(owner, "feature_names_in_", numbered), dtype=object)
 
-    def _is_self_sufficient(self):
+    def _is_self_sufficient(self) -> bool:
         """Whether the classifier inside brings everything, so that no fit is needed."""
         inner = unwrap(self.estimator)[1]
         return isinstance(inner, Explainable) and is_fitted(inner)
@@ -187,7 +196,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     # ------------------------------------------------------------------- learning
 
     @torch.inference_mode(False)  # which `enable_grad` does not lift
-    def fit(self, X, y):
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Keep reference rows; fit the estimator if it is not fitted.
 
         Parameters
@@ -230,7 +239,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self._learnt, self.estimator_ = (*learnt, model.generator), estimator
         return self
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         inner = unwrap(self.estimator)[1]
         if not isinstance(inner, (Explainable, NeuralNet, nn.Module)):
             allowed = (
@@ -248,7 +257,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if self.generator is not None:
             make_generator(self.generator).check()
 
-    def _owner(self):
+    def _owner(self) -> Any:
         """The object whose column names count where the explainer is not fitted."""
         front, inner = unwrap(self.estimator)
         owner = self.estimator
@@ -256,7 +265,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             owner = owner.estimator
         return owner if front else inner
 
-    def _validate(self, X, *, reset, owner=None):
+    def _validate(self, X: Any, *, reset: bool, owner: Any = None) -> Any:
         """Check the table against what was seen in fit, here or by the estimator."""
         front, inner = unwrap(self.estimator)
         if owner is None:
@@ -271,7 +280,14 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             allow_nd=(plain_input or inner.preprocessor is None) and not front,
         )
 
-    def _model(self, estimator, space, classes, reference, generator=None):
+    def _model(
+        self,
+        estimator: Any,
+        space: FeatureSpace,
+        classes: np.ndarray,
+        reference: Reference | None,
+        generator: BaseGenerator | None = None,
+    ) -> ExplainedModel:
         """Unwrap the model, and translate constraints to its input."""
         rules, constraints = rules_and_constraints(
             estimator, space, self.mutability, self.domain
@@ -285,7 +301,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             module, space, rules, constraints, classes, reference, generator
         )
 
-    def inspect(self, X):
+    def inspect(self, X: Any) -> tuple[ExplainedModel, Any]:
         """Model, encoding and constraints behind the estimator; what displays draw.
 
         Parameters
@@ -315,7 +331,12 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         learnt = space, inner.classes_, inner.reference_
         return self._model(self.estimator, *learnt), X
 
-    def _generator(self, classifier, module, reference):
+    def _generator(
+        self,
+        classifier: Explainable | None,
+        module: nn.Module,
+        reference: Reference | None,
+    ) -> BaseGenerator:
         """The generator given, or the trained one made more patient; fitted."""
         if self.generator is not None:
             generator = make_generator(self.generator)
@@ -338,14 +359,14 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return generator
 
     @staticmethod
-    def _trained(classifier):
+    def _trained(classifier: Explainable) -> BaseGenerator:
         """What training has searched with, made more patient."""
         trained = deepcopy(classifier.generator_)
         return trained.set_params(max_iter=max(200, trained.max_iter), threshold=0.5)
 
     # ----------------------------------------------------------------- explaining
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Counterfactual table: same columns, types and units as X.
 
         Parameters
@@ -359,7 +380,9 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return self.explain(X).counterfactual
 
     @torch.inference_mode(False)
-    def explain(self, X, target=None, *, n_alternatives=1):
+    def explain(
+        self, X: Any, target: Any = None, *, n_alternatives: int = 1
+    ) -> CounterfactualExplanation:
         """Search a counterfactual for every row, or several different ones.
 
         Parameters
@@ -428,13 +451,14 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         warn_about(explanation, model.generator)
         return restore_type(explanation, kept_type)
 
-    def _weights(self, space):
+    def _weights(self, space: FeatureSpace) -> np.ndarray:
         """Cost of each raw column."""
         weights = np.ones(len(space.feature_names))
         given = self.feature_weights
         if given is None:
             return weights
-        weights, seen = weights.astype(object), {}
+        weights = weights.astype(object)
+        seen: dict = {}
         if hasattr(given, "items"):
             for key, weight in given.items():
                 where = "feature_weights"
@@ -449,7 +473,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         return weights.astype(float)
 
 
-def as_explainer(estimator, **params):
+def as_explainer(estimator: Any, **params: Any) -> CounterfactualExplainer:
     """The explainer that is given, or one around a fitted estimator."""
     if isinstance(estimator, CounterfactualExplainer):
         return estimator

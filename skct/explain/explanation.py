@@ -1,8 +1,9 @@
 """`CounterfactualExplanation`: frozen counterfactuals, in raw columns and units."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -80,8 +81,8 @@ class CounterfactualExplanation:
         column of the table, the same for all rows.
     """
 
-    factual: object
-    counterfactual: object
+    factual: Any
+    counterfactual: Any
     row: np.ndarray
     target: np.ndarray
     predicted: np.ndarray
@@ -96,10 +97,10 @@ class CounterfactualExplanation:
     alternative: np.ndarray | None = None
     mutability: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.row)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Self:
         """Rows by position, slice, mask or list of positions."""
         try:
             rows = np.atleast_1d(np.arange(len(self))[key])
@@ -110,14 +111,14 @@ class CounterfactualExplanation:
         parts = {name: take(getattr(self, name), rows) for name in row_fields()}
         return replace(self, **parts)
 
-    def _no_rows(self, key):
+    def _no_rows(self, key: Any) -> IndexError:
         """Build the error for a key that stands for no rows."""
         return IndexError(
             f"{key!r} stands for no row of an explanation of {len(self)} rows; index "
             "it by position, slice, mask or list of positions."
         )
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Counterfactuals with their figures, as one DataFrame.
 
         Returns
@@ -137,12 +138,12 @@ class CounterfactualExplanation:
         figures = self._columns(names, frame.columns)
         return pd.concat([frame, pd.DataFrame(figures, index=frame.index)], axis=1)
 
-    def _columns(self, names, taken):
+    def _columns(self, names: Iterable[str], taken: Any) -> dict[str, np.ndarray]:
         """Figures, under names that no column has taken."""
         return {free_name(name, taken): getattr(self, name) for name in names}
 
     @property
-    def _index(self):
+    def _index(self) -> Any:
         """Row labels of the frames made here."""
         if self.alternative is None:
             return self.row
@@ -150,10 +151,10 @@ class CounterfactualExplanation:
             [self.row, self.alternative], names=["row", "alternative"]
         )
 
-    def _figures(self):
+    def _figures(self) -> list[str]:
         return [name for name in INFO if getattr(self, name) is not None]
 
-    def changes(self):
+    def changes(self) -> pd.DataFrame:
         """What changes, one line per row and feature.
 
         Returns
@@ -175,7 +176,7 @@ class CounterfactualExplanation:
             }
         )
 
-    def summary(self):
+    def summary(self) -> pd.Series:
         """Averages over the rows.
 
         Returns
@@ -231,7 +232,7 @@ class CounterfactualExplanation:
         """
         return by_group(self, groups)
 
-    def to_json(self, **kwargs):
+    def to_json(self, **kwargs: Any) -> str:
         """Counterfactuals as a JSON list, one object per row.
 
         Parameters
@@ -266,7 +267,7 @@ class CounterfactualExplanation:
             )
         return json.dumps(records, **kwargs)
 
-    def _numbered(self, i):
+    def _numbered(self, i: int) -> dict[str, int]:
         """Number of the alternative in row `i`, where there are any."""
         if self.alternative is None:
             return {}
@@ -305,7 +306,7 @@ class CounterfactualExplanation:
     def _repr_html_(self) -> str:
         return fragment(self, max_rows=20)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         n_valid = int(self.valid.sum())
         return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
 
@@ -328,7 +329,7 @@ class CounterfactualExplanation:
         return RecourseDisplay.from_explanation(self, ax=ax, max_rows=max_rows)
 
 
-def row_fields():
+def row_fields() -> list[str]:
     """Names of the fields that hold one entry per row."""
     names = [field.name for field in fields(CounterfactualExplanation)]
     return [name for name in names if name != "mutability"]

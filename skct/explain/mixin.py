@@ -1,9 +1,12 @@
 """`RecourseMixin`: `explain` for a fitted classifier."""
 
+from typing import Any
+
 from sklearn.utils.validation import check_is_fitted
 
 from .explained_model import Explainable
 from .explainer import CounterfactualExplainer
+from .explanation import CounterfactualExplanation
 
 __all__ = ["RecourseMixin"]
 
@@ -11,7 +14,9 @@ __all__ = ["RecourseMixin"]
 class RecourseMixin(Explainable):
     """Gives a classifier that is `Explainable` its `explain`."""
 
-    def explain(self, X, target=None, *, n_alternatives=1):
+    def explain(
+        self, X: Any, target: Any = None, *, n_alternatives: int = 1
+    ) -> CounterfactualExplanation:
         """Counterfactuals of the rows of X, in raw units.
 
         Short for ``CounterfactualExplainer(self).explain(X, target)``.

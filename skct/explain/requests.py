@@ -1,17 +1,46 @@
 """What is asked of an explanation, and what there is to say about the outcome."""
 
 import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..encoding.frames import take
 from ..exceptions import SearchWarning
+from ..generators.base import BaseGenerator
 from ..utils.validation import unknown_name
+from .explanation import CounterfactualExplanation
 
-__all__ = ["target_codes", "warn_about"]
+__all__ = ["Batch", "Settings", "target_codes", "warn_about"]
 
 
-def target_codes(target, n, classes):
+class Settings(NamedTuple):
+    """What holds for all rows of an explanation."""
+
+    weights: np.ndarray  # cost of each raw column
+    n_alternatives: int
+    refine: bool
+    plausibility_weight: float
+
+
+class Batch(NamedTuple):
+    """Rows to explain, encoded, with the class index that each is to reach."""
+
+    X: Any
+    rows: np.ndarray  # positions in the whole table
+    encoded: np.ndarray
+    logits: Tensor
+    target: Tensor
+
+    def repeated(self, times: int) -> "Batch":
+        """All rows, and all of them again."""
+        again = np.tile(np.arange(len(self.rows)), times)
+        return Batch(*(take(part, again) for part in self))
+
+
+def target_codes(target: Any, n: int, classes: np.ndarray) -> Tensor | None:
     """Class index that each row is to reach; None for the runner-up."""
     if target is None:
         return None
@@ -30,7 +59,9 @@ def target_codes(target, n, classes):
     return torch.tensor([known.index(label) for label in labels.tolist()])
 
 
-def warn_about(explanation, generator):
+def warn_about(
+    explanation: CounterfactualExplanation, generator: BaseGenerator
+) -> None:
     """Count rows that needed no change, have no counterfactual or too few of them."""
     if explanation.alternative is not None:
         warn_about_alternatives(explanation)
@@ -55,8 +86,9 @@ def warn_about(explanation, generator):
         )
 
 
-def warn_about_alternatives(explanation):
+def warn_about_alternatives(explanation: CounterfactualExplanation) -> None:
     """Count alternatives beside a valid first one that are not valid, or not new."""
+    assert explanation.alternative is not None  # the caller has looked
     n_each = int(explanation.alternative.max()) + 1 if len(explanation) else 1
     first_valid = np.repeat(explanation.valid[::n_each], n_each)
     lost = ~explanation.valid & first_valid

@@ -74,5 +74,7 @@ class ECCCoGenerator(BaseGenerator):
 
 def energy_schedule(step: int, max_iter: int) -> float:
     """Decaying factor of the energy term; 0 throughout for ``max_iter < 13``."""
+    # The polynomial decay of step sizes in Langevin dynamics, a (b + t)^-c (Welling and
+    # Teh, 2011), with the numbers of the reference code.
     offset = round(max_iter / 25)
     return offset / 10 * (offset + step) ** -0.9

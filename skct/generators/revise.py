@@ -115,6 +115,8 @@ class REVISEGenerator(BaseGenerator):
         -------
         self : REVISEGenerator
         """
+        # The autoencoder is a dense one: images lose their shape here, and get it in
+        # `decode`.
         flat = X.flatten(1)
         self.vae_ = fit_vae(
             flat,

@@ -84,6 +84,8 @@ def implausibility(
         return by_blocks(
             lambda rows: cdist(rows, reference).mean(1), counterfactual, len(reference)
         )
+    # L1 is a sum over columns, and in one column sorting replaces all pairs: n log n
+    # instead of n times m, without a matrix of distances.
     total = np.zeros(len(counterfactual))
     for x, r in zip(counterfactual.T, reference.T, strict=True):
         total += mean_absolute_difference(x, r)
@@ -101,7 +103,7 @@ def nearest_distance(
     metric = {1: "manhattan", 2: "euclidean"}[norm]
     nearest = NearestNeighbors(n_neighbors=n_neighbours, metric=metric).fit(reference)
 
-    def block_mean(rows):
+    def block_mean(rows: np.ndarray) -> np.ndarray:
         found = reference[nearest.kneighbors(rows, return_distance=False)]
         return np.linalg.norm(rows[:, None] - found, ord=norm, axis=2).mean(1)
 
@@ -186,6 +188,9 @@ def mmd(
         for rows in (counterfactual, reference)
     )
     between = sum(gaussian_kernel(x, y).sum().item() for x in a for y in b)
+    # Divided by the number of pairs of different rows. With each row beside itself,
+    # whose kernel is 1, two samples of one distribution would seem to differ, small
+    # ones most.
     within, among = kernel_within(a), kernel_within(b)
     return within / (m * (m - 1)) + among / (n * (n - 1)) - 2.0 * between / (m * n)
 
@@ -193,6 +198,7 @@ def mmd(
 def kernel_within(tiles: Sequence[Tensor]) -> float:
     """Sum of the kernel over all ordered pairs of two different rows of a sample."""
     total = 0.0
+    # The kernel is symmetric: each pair once, and doubled at the end.
     for i, tile in enumerate(tiles):
         total += gaussian_kernel(tile, tile).triu(1).sum().item()
         total += sum(gaussian_kernel(tile, t).sum().item() for t in tiles[i + 1 :])

@@ -164,7 +164,7 @@ def diversity(
     # with minus.
     signs = (2.0 * np.arange(k) - (k - 1)) / max(1, k * (k - 1) // 2)
 
-    def mean_distance(block):
+    def mean_distance(block: np.ndarray) -> np.ndarray:
         block = block - block[:, :1].astype(float)
         block.sort(axis=1)
         return block @ weights @ signs

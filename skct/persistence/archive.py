@@ -6,10 +6,13 @@ import json
 import os
 import secrets
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from .._version import __version__
 
@@ -20,7 +23,9 @@ FORMAT_VERSION = "1"
 MAX_DEPTH = 100  # of nested values; files that `write` makes have some twenty levels
 
 
-def write(path, kind, document, tensors):
+def write(
+    path: str | os.PathLike, kind: str, document: Any, tensors: dict[str, Tensor]
+) -> None:
     """Write a document and its tensors as one safetensors file.
 
     Parameters
@@ -31,6 +36,7 @@ def write(path, kind, document, tensors):
     document : JSON value
     tensors : dict of str to Tensor
     """
+    # Python would write NaN and Infinity, which are not JSON.
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     metadata = {
         "format": kind,
@@ -42,7 +48,7 @@ def write(path, kind, document, tensors):
     write_atomically(path, save(tensors, metadata))
 
 
-def read(path, kind):
+def read(path: str | os.PathLike, kind: str) -> tuple[Any, dict[str, Tensor]]:
     """Read what `write` has written.
 
     Returns
@@ -59,6 +65,8 @@ def read(path, kind):
     """
     with open(path, "rb") as file:
         data = file.read()
+    # What the file says about itself comes first. Whatever follows may have another
+    # meaning in another version, and would then be reported as damage.
     try:
         metadata = header(data)["__metadata__"]
         found = metadata["format"]
@@ -82,7 +90,7 @@ def read(path, kind):
     return document, tensors
 
 
-def header(data):
+def header(data: bytes) -> dict[str, Any]:
     """JSON header of a safetensors file."""
     (size,) = struct.unpack_from("<Q", data.ljust(8, b"\0"))
     if size > len(data) - 8:
@@ -90,15 +98,17 @@ def header(data):
     return json.loads(data[8 : 8 + size].decode(), object_pairs_hook=unique)
 
 
-def unique(pairs):
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Dict of a JSON object that names nothing twice."""
+    # Of two entries with one name, readers take either. The header is read twice, here
+    # and by safetensors, and both have to see the same.
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("A name comes twice.")
     return found
 
 
-def check_depth(document):
+def check_depth(document: Any) -> None:
     """Raise a ValueError for values that are nested too deeply to be decoded safely.
 
     How deep recursion may go differs between versions of Python.
@@ -112,7 +122,7 @@ def check_depth(document):
     raise ValueError(f"Values are nested more than {MAX_DEPTH} times.")
 
 
-def check_versions(path, metadata):
+def check_versions(path: str | os.PathLike, metadata: dict[str, Any]) -> None:
     """Refuse what another version may have meant differently."""
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
@@ -130,23 +140,26 @@ def check_versions(path, metadata):
         )
 
 
-def checksum(text, tensors):
+def checksum(text: str, tensors: dict[str, Tensor]) -> str:
     """SHA-256 of the document and of names, types, shapes and bytes of the tensors."""
+    # This finds accidents, not forgers: whoever writes a file can compute its checksum.
+    # Types and shapes belong to it, since the same bytes are other numbers in another
+    # type.
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         value = tensors[name].contiguous()
         digest.update(repr((name, str(value.dtype), tuple(value.shape))).encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def refused(path, reason):
+def refused(path: str | os.PathLike, reason: str) -> ValueError:
     """Build the one error for a file that is not what it should be."""
     return ValueError(f"Cannot load {os.fspath(path)!r}: {reason}.")
 
 
 @contextlib.contextmanager
-def refusing(path):
+def refusing(path: str | os.PathLike) -> Iterator[None]:
     """Turn whatever goes wrong with the contents of a file into the one error."""
     try:
         yield
@@ -159,7 +172,7 @@ def refusing(path):
         raise refused(path, "its parts do not fit together") from error
 
 
-def write_atomically(path, data):
+def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     """Replace a file at once: whatever happens, the old one or the new one is there."""
     target = os.path.realpath(path)  # a link stays a link
     temporary = temporary_name(target, secrets.token_hex(4))
@@ -167,6 +180,7 @@ def write_atomically(path, data):
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
+            # Before the rename, or a power cut may leave the new name on an empty file.
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
@@ -175,7 +189,7 @@ def write_atomically(path, data):
         raise
 
 
-def temporary_name(target, key):
+def temporary_name(target: str, key: str) -> str:
     """Name beside `target`, on the same disk."""
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name}.{key}.tmp")

@@ -1,6 +1,9 @@
 """A fitted classifier as one file without pickle, and back."""
 
+import os
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +11,10 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.history import History
 from skorch.utils import get_map_location
+from torch import Tensor
 
+from ..constraints import Constraints
+from ..encoding.frames import Table
 from ..encoding.schema import Lattice, TableSchema
 from ..encoding.space import FeatureSpace
 from ..generators.registry import make_generator
@@ -49,7 +55,13 @@ DTYPES = {
 # ---------------------------------------------------------------------------- saving
 
 
-def save_classifier(classifier, path, *, include_optimizer, include_reference):
+def save_classifier(
+    classifier: Any,
+    path: str | os.PathLike,
+    *,
+    include_optimizer: bool,
+    include_reference: bool,
+) -> None:
     """Write a fitted classifier; see `PersistenceMixin.save`."""
     generator = classifier.generator_
     if generator.holds_training_rows and not include_reference:
@@ -57,7 +69,7 @@ def save_classifier(classifier, path, *, include_optimizer, include_reference):
             f"{type(generator).__name__} explains by training rows, which the file "
             "would have to hold. Pass include_reference=True to save them, too."
         )
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     state = fitted_state(classifier)
     if include_reference:
         state["reference"] = classifier.reference_
@@ -73,7 +85,7 @@ def save_classifier(classifier, path, *, include_optimizer, include_reference):
     archive.write(path, KIND, document, tensors)
 
 
-def encode_parameters(classifier, tensors):
+def encode_parameters(classifier: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Constructor parameters; a transformer of the user's own is only noted."""
     encoded = {}
     for name, value in classifier.get_params(deep=False).items():
@@ -87,7 +99,7 @@ def encode_parameters(classifier, tensors):
     return encoded
 
 
-def check_callbacks(net):
+def check_callbacks(net: NeuralNetClassifier | None) -> None:
     """Callbacks are objects of any kind; prediction does without."""
     callbacks = getattr(net, "callbacks", None)
     if callbacks and callbacks != "disable":
@@ -98,8 +110,11 @@ def check_callbacks(net):
         )
 
 
-def encode_net(net, path, tensors):
+def encode_net(
+    net: NeuralNetClassifier, path: str, tensors: dict[str, Tensor]
+) -> dict[str, Any]:
     """Class and parameters of a net; a module of the user's own is only noted."""
+    # A subclass is code of the user's, and code is what a file must not bring along.
     if type(net) not in NETS.values():
         raise unsaved(net, path)
     params = net.get_params(deep=False)
@@ -119,7 +134,7 @@ def encode_net(net, path, tensors):
     }
 
 
-def fitted_state(classifier):
+def fitted_state(classifier: Any) -> dict[str, Any]:
     """What `fit` has learnt, but for training rows and optimiser."""
     net, space = classifier.net_, classifier.feature_space_
     own = isinstance(classifier.preprocessor_, TableEncoder | None)
@@ -132,6 +147,7 @@ def fitted_state(classifier):
         "preprocessor": classifier.preprocessor_ if own else "given",
         "space": describe_schema(space.schema),
         "template": describe_template(space.schema.template),
+        # `load` encodes the template again: is that the same transformer?
         "probe": space.encode(space.schema.template),
         "rules": classifier.rules_,
         "fitted": {
@@ -140,7 +156,7 @@ def fitted_state(classifier):
     }
 
 
-def describe_schema(schema):
+def describe_schema(schema: TableSchema) -> dict[str, Any]:
     """What is known of the table, but for the template, by the keys of a file.
 
     The keys and types are those of the first files, so that both old and new versions
@@ -164,7 +180,7 @@ def describe_schema(schema):
     }
 
 
-def describe_template(template):
+def describe_template(template: Table) -> Any:
     """The row of medians and first categories that stands for a table."""
     if isinstance(template, np.ndarray):
         return template
@@ -174,14 +190,14 @@ def describe_template(template):
     ]
 
 
-def template_type(dtype):
+def template_type(dtype: Any) -> str:
     """Name of the type that a column of the template gets."""
     if str(dtype) in DTYPES:
         return str(dtype)
     return "float64" if pd.api.types.is_numeric_dtype(dtype) else "object"
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Missing values as None."""
     return None if value is pd.NA or value != value else value
 
@@ -189,7 +205,14 @@ def plain(value):
 # --------------------------------------------------------------------------- loading
 
 
-def load_classifier(cls, path, *, module, preprocessor, check):
+def load_classifier(
+    cls: type,
+    path: str | os.PathLike,
+    *,
+    module: Any,
+    preprocessor: Any,
+    check: Callable[[Any], None],
+) -> Any:
     """Read a classifier; see `PersistenceMixin.load`. `check` checks its parameters."""
     document, tensors = archive.read(path, KIND)
     with archive.refusing(path):
@@ -197,7 +220,7 @@ def load_classifier(cls, path, *, module, preprocessor, check):
         return restore(cls, document, tensors, module, preprocessor, check)
 
 
-def check_given(document, module, preprocessor):
+def check_given(document: Any, module: Any, preprocessor: Any) -> None:
     """Ask for the parts that the file does not hold, and for no others."""
     for name, value, is_given in (
         ("module", module, document["net_"]["module"] == "given"),
@@ -213,7 +236,14 @@ def check_given(document, module, preprocessor):
             raise ValueError(f"it holds its {name}; leave {name}= out")
 
 
-def restore(cls, document, tensors, module, preprocessor, check):
+def restore(
+    cls: type,
+    document: Any,
+    tensors: dict[str, Tensor],
+    module: Any,
+    preprocessor: Any,
+    check: Callable[[Any], None],
+) -> Any:
     """Build the classifier anew."""
     state = {k: decode(v, tensors) for k, v in document["state"].items()}
     if not set(state["fitted"]) <= set(FITTED):
@@ -221,8 +251,10 @@ def restore(cls, document, tensors, module, preprocessor, check):
     classifier = cls(
         **decode_parameters(document["parameters"], tensors, module, preprocessor)
     )
+    # As strict as with a user's parameters: a file may have been edited.
     check(classifier)
     net = decode_net(document["net_"], tensors, module)
+    # Each tensor leaves the dict when it is used. What is left, `save` has not written.
     if tensors:
         raise ValueError(f"it holds tensors that nothing asks for: {[*tensors][:5]}")
     space = restore_space(state, preprocessor)
@@ -241,7 +273,9 @@ def restore(cls, document, tensors, module, preprocessor, check):
     return classifier
 
 
-def decode_parameters(encoded, tensors, module, preprocessor):
+def decode_parameters(
+    encoded: Any, tensors: dict[str, Tensor], module: Any, preprocessor: Any
+) -> dict[str, Any]:
     """Constructor parameters."""
     params = {}
     for name, value in encoded.items():
@@ -254,7 +288,7 @@ def decode_parameters(encoded, tensors, module, preprocessor):
     return with_own_settings(params)
 
 
-def with_own_settings(params):
+def with_own_settings(params: dict[str, Any]) -> dict[str, Any]:
     """Parameters of files from before objectives had settings of their own."""
     if "epsilon" in params:
         epsilon = params.pop("epsilon")
@@ -262,7 +296,9 @@ def with_own_settings(params):
     return params
 
 
-def decode_net(encoded, tensors, module):
+def decode_net(
+    encoded: Any, tensors: dict[str, Tensor], module: Any
+) -> NeuralNetClassifier:
     """Net with its parameters, not initialised."""
     given = encoded["module"] == "given"
     params = {k: decode(v, tensors) for k, v in encoded["parameters"].items()}
@@ -276,7 +312,7 @@ def decode_net(encoded, tensors, module):
     return NETS[encoded["class"]](deepcopy(module) if given else MLP, **params)
 
 
-def restore_space(state, preprocessor):
+def restore_space(state: dict[str, Any], preprocessor: Any) -> FeatureSpace:
     """The map between table and model input; checked on the row of medians."""
     given = isinstance(state["preprocessor"], str)
     transformer = preprocessor if given else state["preprocessor"]
@@ -294,7 +330,7 @@ def restore_space(state, preprocessor):
     return space
 
 
-def restore_schema(described, template):
+def restore_schema(described: dict[str, Any], template: Any) -> TableSchema:
     """Inverse of `describe_schema` and `describe_template`."""
     return TableSchema(
         raw_shape=described["raw_shape"],
@@ -316,17 +352,24 @@ def restore_schema(described, template):
     )
 
 
-def restore_template(described, names):
+def restore_template(described: Any, names: Sequence) -> Table:
     """One row with the types of the training table."""
     if isinstance(described, np.ndarray):
         return described
     columns = [pd.Series([value], dtype=DTYPES[dtype]) for dtype, value in described]
     template = pd.DataFrame(dict(enumerate(columns)))
+    # Names that are tuples stay names, and make no MultiIndex.
     template.columns = pd.Index(names, tupleize_cols=False)
     return template
 
 
-def restore_net(net, classifier, state, space, constraints):
+def restore_net(
+    net: NeuralNetClassifier,
+    classifier: Any,
+    state: dict[str, Any],
+    space: FeatureSpace,
+    constraints: Constraints,
+) -> None:
     """Initialise a net and give it what it had learnt."""
     check_sizes(net, space.input_shape, len(state["fitted"]["classes_"]), state)
     generator = state["generator"]
@@ -339,6 +382,8 @@ def restore_net(net, classifier, state, space, constraints):
         constraints=constraints,
     )
     check_net(net)
+    # The first weights are overwritten at once; drawing them must neither depend on the
+    # global random state nor move it on.
     with seeded(0):
         net.initialize()
     load_weights(net.module_, state["module"])
@@ -354,12 +399,19 @@ def restore_net(net, classifier, state, space, constraints):
     check_logits(net, space.encode(space.schema.template))
 
 
-def check_sizes(net, input_shape, n_classes, state):
+def check_sizes(
+    net: NeuralNetClassifier,
+    input_shape: Sequence[int],
+    n_classes: int,
+    state: dict[str, Any],
+) -> None:
     """Compare the layers of an MLP with the weights, before they are allocated."""
     net.input_shape_, net.n_classes_ = tuple(input_shape), n_classes
     if net.module is not MLP:
         return
     n_layers = len(net.get_params_for("module").get("hidden_layer_sizes", (32,))) + 1
+    # The number of layers first: on the meta device weights take no memory, but a
+    # million layers would.
     if len(state["module"]) != 2 * n_layers:
         raise ValueError("its weights are not those of its layers")
     with torch.device("meta"):

@@ -7,12 +7,14 @@ called or evaluated because a file says so.
 import dataclasses
 import datetime
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from skorch.dataset import Dataset, ValidSplit
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader
 
 from ..constraints import Constraints, Group
@@ -28,10 +30,14 @@ from ..training.objectives import OBJECTIVES
 __all__ = ["decode", "encode", "load_weights"]
 
 
-def by_name(*classes):
+def by_name(*classes: type) -> dict[str, type]:
     """Table of classes."""
     return {cls.__name__: cls for cls in classes}
 
+
+# A name in a file is looked up in these tables and nowhere else: if modules were
+# searched, whoever wrote the file could have any installed function called. Never list
+# a class that runs code out of its parameters.
 
 # Named only.
 CLASSES = by_name(
@@ -54,13 +60,14 @@ SCALARS = by_name(
     *(np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32),
     *(np.uint64, np.float16, np.float32, np.float64, np.str_),
 ) | {"bool": np.bool_}
+# JSON has no numbers for these, and open ends of a domain are infinite.
 NOT_FINITE = {repr(value): value for value in (math.inf, -math.inf, math.nan)}
 
 
 # -------------------------------------------------------------------------- encoding
 
 
-def encode(value, path, tensors):
+def encode(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """JSON for a value; its tensors are added to `tensors`, named after `path`.
 
     Raises
@@ -68,6 +75,8 @@ def encode(value, path, tensors):
     ValueError
         For a type that is not on the list; names the path.
     """
+    # Exact types, no subclasses: they may carry what their base cannot hold, and a
+    # np.float64, which is a float, has to come back as what it was.
     kind = type(value)
     if value is None or kind in (bool, int, str):
         return value
@@ -96,26 +105,30 @@ def encode(value, path, tensors):
     return encode_rare(value, path, tensors)
 
 
-def tagged(kind, **fields):
+def tagged(kind: str, **fields: Any) -> dict[str, Any]:
     """JSON object that says what it stands for."""
     return {"type": kind, **fields}
 
 
-def encode_items(value, path, tensors):
+def encode_items(value: Mapping, path: str, tensors: dict[str, Tensor]) -> list:
     """Pairs of a dict, tensors named after the keys."""
+    # Pairs, since keys of JSON objects are strings, and columns may have numbers.
     return [
         [encode(k, f"{path}.key", tensors), encode(v, f"{path}.{k}", tensors)]
         for k, v in value.items()
     ]
 
 
-def encode_array(value, path, tensors):
+def encode_array(
+    value: np.ndarray, path: str, tensors: dict[str, Tensor]
+) -> dict[str, Any]:
     """Numbers and strings as a tensor, objects one by one."""
     if value.dtype == object:
         items = encode(value.ravel().tolist(), path, tensors)
         return tagged("objects", shape=list(value.shape), items=items)
     if value.dtype.kind not in "biufU":
         raise unsaved(value, path)
+    # torch knows neither strings nor the byte order of another machine.
     plain = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
     if plain.dtype.kind == "U":  # code points, in one more dimension
         width = plain.dtype.itemsize // 4
@@ -124,15 +137,17 @@ def encode_array(value, path, tensors):
     return tagged("array", name=put(tensors, path, torch.from_numpy(plain)))
 
 
-def put(tensors, path, value):
+def put(tensors: dict[str, Tensor], path: str, value: Tensor) -> str:
     """Name under which a copy of a tensor is kept."""
+    # The keys 1 and '1' of a dict give the same path.
     while path in tensors:
         path += "'"
+    # A copy: safetensors refuses tensors that share memory.
     tensors[path] = value.cpu().clone(memory_format=torch.contiguous_format)
     return path
 
 
-def encode_object(value, path, tensors):
+def encode_object(value: Any, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Parameters and what was learnt."""
     name = type(value).__name__
     learnt = {n: vars(value)[n] for n in LEARNT.get(name, ()) if n in vars(value)}
@@ -144,15 +159,15 @@ def encode_object(value, path, tensors):
     )
 
 
-def file_parameters(value):
+def file_parameters(value: Any) -> dict[str, Any]:
     """What the constructor takes, by the names of files."""
     renamed = RENAMED.get(type(value).__name__, {})
     return {renamed.get(name, name): v for name, v in parameters(value).items()}
 
 
-def parameters(value):
+def parameters(value: Any) -> dict[str, Any]:
     """What the constructor takes."""
-    if isinstance(value, tuple):
+    if hasattr(value, "_asdict"):  # a named tuple
         return value._asdict()
     if dataclasses.is_dataclass(value):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
@@ -161,7 +176,7 @@ def parameters(value):
     return value.get_params(deep=False)
 
 
-def encode_vae(value, path, tensors):
+def encode_vae(value: VAE, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Sizes and weights."""
     return tagged(
         "vae",
@@ -171,7 +186,7 @@ def encode_vae(value, path, tensors):
     )
 
 
-def encode_rare(value, path, tensors):
+def encode_rare(value: Any, path: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Categories that are not text or numbers, and random states."""
     if type(value) is pd.Interval:
         ends = encode([value.left, value.right], path, tensors)
@@ -186,7 +201,7 @@ def encode_rare(value, path, tensors):
     raise unsaved(value, path)
 
 
-def unsaved(value, path):
+def unsaved(value: Any, path: str) -> ValueError:
     """Build the error for a value of an unknown type."""
     return ValueError(
         f"{path!r} cannot be saved without pickle: it is {repr(value)[:60]} of the "
@@ -198,7 +213,7 @@ def unsaved(value, path):
 # -------------------------------------------------------------------------- decoding
 
 
-def decode(value, tensors):
+def decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Value of what `encode` made; tensors that are used leave `tensors`.
 
     Raises
@@ -213,22 +228,22 @@ def decode(value, tensors):
     return DECODERS[value["type"]](value, tensors)
 
 
-def decode_items(items, tensors):
+def decode_items(items: Any, tensors: dict[str, Tensor]) -> dict:
     return {decode(k, tensors): decode(v, tensors) for k, v in items}
 
 
-def decode_array(value, tensors):
+def decode_array(value: Any, tensors: dict[str, Tensor]) -> np.ndarray:
     return tensors.pop(value["name"]).numpy()
 
 
-def decode_strings(value, tensors):
+def decode_strings(value: Any, tensors: dict[str, Tensor]) -> np.ndarray:
     points = np.ascontiguousarray(tensors.pop(value["name"]).numpy())
     strings = points.view(f"U{points.shape[-1]}")[..., 0]
     strings.tolist()  # raises where there is no such character
     return strings
 
 
-def decode_objects(value, tensors):
+def decode_objects(value: Any, tensors: dict[str, Tensor]) -> np.ndarray:
     items = decode(value["items"], tensors)
     array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
@@ -236,12 +251,13 @@ def decode_objects(value, tensors):
     return array.reshape(value["shape"])
 
 
-def decode_object(value, tensors):
+def decode_object(value: Any, tensors: dict[str, Tensor]) -> Any:
     name = value["name"]
     renamed = {old: new for new, old in RENAMED.get(name, {}).items()}
     given = decode_items(value["parameters"], tensors)
     built = OBJECTS[name](**{renamed.get(n, n): v for n, v in given.items()})
     learnt = decode_items(value["learnt"], tensors)
+    # Any other attribute could stand in front of a method, or of a checked parameter.
     if not set(learnt) <= set(LEARNT.get(name, ())):
         raise ValueError(f"{name} learns nothing of that kind.")
     if learnt:
@@ -249,7 +265,7 @@ def decode_object(value, tensors):
     return built
 
 
-def decode_vae(value, tensors):
+def decode_vae(value: Any, tensors: dict[str, Tensor]) -> VAE:
     state = decode_items(value["state"], tensors)
     with torch.device("meta"):  # nothing is allocated for sizes that a file invents
         vae = VAE(
@@ -264,7 +280,9 @@ def decode_vae(value, tensors):
     return vae.requires_grad_(False).eval()
 
 
-def load_weights(module, state, assign=False):
+def load_weights(
+    module: nn.Module, state: Mapping[str, Tensor], assign: bool = False
+) -> None:
     """Put weights into a module, all of them, of the same type and finite.
 
     Raises
@@ -272,19 +290,24 @@ def load_weights(module, state, assign=False):
     ValueError
         If names, shapes or types differ, or a weight is not finite.
     """
+    # `load_state_dict` complains only after it has copied what fits, and casts other
+    # types without a word: so everything is compared before.
     own = module.state_dict()
     wanted = {name: (value.shape, value.dtype) for name, value in own.items()}
     given = {name: (value.shape, value.dtype) for name, value in state.items()}
     if wanted != given:
         names = [n for n in {**wanted, **given} if wanted.get(n) != given.get(n)]
         raise ValueError(f"The weights {names[:5]} are not those of the module.")
+    # Parameters only: a buffer may hold infinity on purpose, as an attention mask does.
     for name, parameter in module.named_parameters():
         if parameter.is_floating_point() and not state[name].isfinite().all():
             raise ValueError(f"The weight {name!r} is not finite.")
     module.load_state_dict(state, assign=assign)
 
 
-def decode_random_state(value, tensors):
+def decode_random_state(
+    value: Any, tensors: dict[str, Tensor]
+) -> np.random.RandomState:
     random_state = np.random.RandomState(0)
     random_state.set_state(tuple(decode(value["state"], tensors)))
     return random_state

@@ -1,5 +1,8 @@
 """`PersistenceMixin`: `save` and `load` of a fitted classifier."""
 
+import os
+from typing import Any, Self
+
 from sklearn.utils.validation import check_is_fitted
 
 from .classifier import load_classifier, save_classifier
@@ -10,7 +13,13 @@ __all__ = ["PersistenceMixin"]
 class PersistenceMixin:
     """Gives a classifier `save` and `load`."""
 
-    def save(self, path, *, include_optimizer=False, include_reference=False):
+    def save(
+        self,
+        path: str | os.PathLike,
+        *,
+        include_optimizer: bool = False,
+        include_reference: bool = False,
+    ) -> None:
         """Write the fitted classifier to one file, without pickle.
 
         The file is in the safetensors format: weights as tensors, all else as JSON in
@@ -76,8 +85,14 @@ class PersistenceMixin:
             include_reference=include_reference,
         )
 
+    def _check_parameters(self) -> None:
+        """Raise a ValueError that names the first parameter out of range."""
+        raise NotImplementedError
+
     @classmethod
-    def load(cls, path, *, module=None, preprocessor=None):
+    def load(
+        cls, path: str | os.PathLike, *, module: Any = None, preprocessor: Any = None
+    ) -> Self:
         """Read a classifier that `save` has written; no code of the file runs.
 
         Parameters

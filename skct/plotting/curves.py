@@ -1,7 +1,7 @@
 """`RobustAccuracyDisplay` and `HistoryDisplay`: curves over radii and epochs."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from ..utils.plotting import (
     plot_colours,
 )
 from ..utils.validation import label_codes, wrong
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["HistoryDisplay", "RobustAccuracyDisplay"]
 
@@ -135,18 +138,19 @@ class RobustAccuracyDisplay(BaseDisplay):
             tables.append(score_table(scores, epsilons, heading))
         return cls(pd.concat(tables, ignore_index=True)).plot(ax=ax)
 
-    def _facets(self):
+    def _facets(self) -> list[list]:
         return [list(self.scores[name].unique()) for name in ("attack", "data")]
 
-    def _layout(self):
+    def _layout(self) -> dict[str, Any]:
         nrows, ncols = map(len, self._facets())
         size = 1.5 + 2.9 * ncols, 0.9 + 2.4 * nrows
         linked = {"sharex": "col", "sharey": True}
         return {"nrows": nrows, "ncols": ncols, "figsize": size, **linked}
 
-    def _draw(self, axes):
+    def _draw(self, axes: np.ndarray) -> None:
         attacks, data = self._facets()
-        self.axes_, self.lines_ = axes, {}
+        self.axes_ = axes
+        self.lines_: dict[tuple, Any] = {}
         for (i, j), panel in np.ndenumerate(axes):
             self._draw_panel(panel, attacks[i], data[j])
         for panel in axes[-1]:
@@ -156,7 +160,7 @@ class RobustAccuracyDisplay(BaseDisplay):
             panel.set_ylabel("Robust accuracy")
         legend_beside(axes[0, -1], "Model")
 
-    def _draw_panel(self, ax, attack, data):
+    def _draw_panel(self, ax: "Axes", attack: str, data: str) -> None:
         shown = self.scores["attack"].eq(attack) & self.scores["data"].eq(data)
         models = list(self.scores["model"].unique())
         colours = colours_by_model(models, self.colours)
@@ -232,7 +236,7 @@ class HistoryDisplay(BaseDisplay):
         check_is_fitted(inner)
         return cls(inner.history_).plot(ax=ax)
 
-    def _panels(self):
+    def _panels(self) -> dict[str, list[str]]:
         """Columns that have values, by panel."""
         full = self.history.columns[self.history.notna().any()]
         panels = {
@@ -246,24 +250,25 @@ class HistoryDisplay(BaseDisplay):
             panels["Loss"] += [regulariser] * (regulariser in full)
         return {label: names for label, names in panels.items() if names}
 
-    def _layout(self):
+    def _layout(self) -> dict[str, Any]:
         n = len(self._panels())
         return {"nrows": n, "figsize": (6.5, 0.8 + 1.6 * n), "sharex": True}
 
-    def _draw(self, axes):
+    def _draw(self, axes: np.ndarray) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        self.axes_, self.lines_ = axes[:, 0], {}
+        self.axes_ = axes[:, 0]
+        self.lines_: dict[str, Any] = {}
         for ax, (label, names) in zip(self.axes_, self._panels().items(), strict=True):
             self._draw_panel(ax, label, names)
         self.axes_[-1].set_xlabel("Epoch")
         self.axes_[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         self.figure_.align_ylabels(self.axes_)
 
-    def _draw_panel(self, ax, label, names):
+    def _draw_panel(self, ax: "Axes", label: str, names: list[str]) -> None:
         epoch = self.history["epoch"]
         for colour, name in zip(COLOURS, names, strict=False):
-            style = {"linewidth": 2.2} if name == "train_loss" else {}
+            style: dict[str, Any] = {"linewidth": 2.2} if name == "train_loss" else {}
             style |= {"color": colour, "label": LABELS.get(name, name)}
             (self.lines_[name],) = ax.plot(epoch, self.history[name], **style)
         searched = self.history.get("mature", epoch).notna()

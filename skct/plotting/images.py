@@ -69,8 +69,8 @@ class ImageGridDisplay(BaseDisplay):
         counterfactual: ArrayLike | dict[str, ArrayLike],
         *,
         image_shape: tuple[int, int] | None = None,
-        predicted: ArrayLike | None = None,
-        target: ArrayLike | dict[str, ArrayLike] | None = None,
+        predicted: Sequence | np.ndarray | None = None,
+        target: Sequence | np.ndarray | dict[str, Any] | None = None,
         row_labels: Sequence[str] | None = None,
         difference: bool = False,
     ):
@@ -139,11 +139,11 @@ class ImageGridDisplay(BaseDisplay):
             difference=difference,
         ).plot(ax=ax)
 
-    def _layout(self):
+    def _layout(self) -> dict[str, Any]:
         n_columns = 1 + len(self.counterfactual) * (1 + self.difference)
         return {"figsize": (0.8 + 1.1 * n_columns, 0.5 + 1.25 * len(self.factual))}
 
-    def _draw(self, axes):
+    def _draw(self, axes: np.ndarray) -> None:
         ax = self.ax_ = axes[0, 0]
         names, styles, stacks, captions = zip(*self._columns(), strict=True)
         self.images_ = draw_mosaic(ax, stacks, styles, captions)
@@ -153,7 +153,7 @@ class ImageGridDisplay(BaseDisplay):
         blank = [""] * len(self.factual)
         ax.set_yticklabels(blank if self.row_labels is None else self.row_labels)
 
-    def _columns(self):
+    def _columns(self) -> list[tuple]:
         """Heading, style, images and captions of each column."""
         blank, stacks = [""] * len(self.factual), self.counterfactual
         everything = np.stack([self.factual, *stacks.values()])
@@ -212,8 +212,8 @@ class AttributionDisplay(BaseDisplay):
     def __init__(
         self,
         attribution: ArrayLike,
-        classes: Sequence,
-        feature_names: Sequence[str] | None = None,
+        classes: Sequence | np.ndarray,
+        feature_names: Sequence[str] | np.ndarray | None = None,
         *,
         protected: ArrayLike | None = None,
         image_shape: tuple[int, int] | None = None,
@@ -238,10 +238,8 @@ class AttributionDisplay(BaseDisplay):
             protected = np.zeros(shape, dtype=bool)
         if feature_names is None:
             feature_names = [f"feature {j}" for j in range(np.prod(shape))]
-        for name, values in (
-            ("feature_names", feature_names),
-            ("protected", protected),
-        ):
+        given: dict[str, Any] = {"feature_names": feature_names, "protected": protected}
+        for name, values in given.items():
             if np.size(values) != np.prod(shape):
                 allowed = f"one value for each of {np.prod(shape)} features"
                 raise wrong(name, allowed, values)
@@ -298,18 +296,18 @@ class AttributionDisplay(BaseDisplay):
             unit=UNITS[kind],
         ).plot(ax=ax)
 
-    def _layout(self):
+    def _layout(self) -> dict[str, Any]:
         n, size = len(self.classes), self.attribution[0].size
         if self.image_shape is not None:
             return {"figsize": (1.2 * n + 0.8, 1.9)}
         return {"figsize": (6.0, 1.2 + size * max(0.3, 0.12 * n))}
 
-    def _draw(self, axes):
+    def _draw(self, axes: np.ndarray) -> None:
         ax = self.ax_ = axes[0, 0]
         draw = self._draw_bars if self.image_shape is None else self._draw_images
         draw(ax)
 
-    def _draw_bars(self, ax):
+    def _draw_bars(self, ax: "Axes") -> None:
         n_classes, n = self.attribution.shape
         height, self.bars_ = 0.8 / n_classes, []
         for k, (label, colour) in enumerate(class_colours(self.classes).items()):
@@ -327,7 +325,7 @@ class AttributionDisplay(BaseDisplay):
         ax.spines[["top", "right"]].set_visible(False)
         legend_beside(ax, "Class")
 
-    def _draw_images(self, ax):
+    def _draw_images(self, ax: "Axes") -> None:
         from matplotlib.collections import LineCollection
 
         high, low, cmap = np.abs(self.attribution).max() or 1.0, 0, "viridis"

@@ -150,10 +150,10 @@ class DecisionSurfaceDisplay(BaseDisplay):
             mutability=[rule.mutability for rule in model.rules],
         ).plot(ax=ax)
 
-    def _layout(self):
+    def _layout(self) -> dict[str, Any]:
         return {"figsize": (6.0, 4.8)}
 
-    def _draw(self, axes):
+    def _draw(self, axes: np.ndarray) -> None:
         ax = self.ax_ = axes[0, 0]
         self._draw_surface(ax)
         self._draw_points(ax)
@@ -163,11 +163,11 @@ class DecisionSurfaceDisplay(BaseDisplay):
         mark_directions(ax, self.mutability)
         draw_legend(ax)
 
-    def _draw_surface(self, ax):
+    def _draw_surface(self, ax: Any) -> None:
         """Probability as colour; thick lines where the prediction changes."""
         colours = class_colours(self.classes)
         extent = (*self.xx[0, [0, -1]], *self.yy[[0, -1], 0])
-        style = {"extent": extent, "origin": "lower", "aspect": "auto"}
+        style: dict[str, Any] = {"extent": extent, "origin": "lower", "aspect": "auto"}
         style["interpolation"] = "bilinear"
         self.colorbar_ = None
         if len(self.classes) == 2:
@@ -188,7 +188,7 @@ class DecisionSurfaceDisplay(BaseDisplay):
                 line = {"levels": [0], "colors": "0.25", "linewidths": 1.2}
                 ax.contour(self.xx, self.yy, height, **line)
 
-    def _draw_points(self, ax):
+    def _draw_points(self, ax: Any) -> None:
         style = {"s": 14, "edgecolors": "white", "linewidths": 0.4, "zorder": 2}
         self.points_ = [
             ax.scatter(
@@ -197,11 +197,11 @@ class DecisionSurfaceDisplay(BaseDisplay):
             for label, colour in class_colours(self.classes).items()
         ]
 
-    def _draw_paths(self, ax):
+    def _draw_paths(self, ax: Any) -> None:
         from matplotlib.collections import LineCollection
 
         self.paths_ = LineCollection(
-            self.paths, colors="black", linewidths=0.9, label="search", zorder=3
+            list(self.paths), colors="black", linewidths=0.9, label="search", zorder=3
         )
         ax.add_collection(self.paths_)
         colours = class_colours(self.classes)

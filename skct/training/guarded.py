@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from skorch import NeuralNetClassifier
@@ -39,7 +40,9 @@ class GuardedNet(NeuralNetClassifier):
             if self.history or method_name != "on_train_end":
                 raise
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+    def fit_loop(
+        self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any
+    ) -> Self:
         """Train; on a loss that is not finite stop and keep the last good weights."""
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
@@ -63,7 +66,14 @@ class GuardedNet(NeuralNetClassifier):
             if hasattr(self, "last_good_"):
                 del self.last_good_
 
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable,
+        **fit_params: Any,
+    ) -> None:
         """One epoch of skorch; in training, its weights are checked at the end."""
         if not training:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
@@ -80,11 +90,13 @@ class GuardedNet(NeuralNetClassifier):
         self._run_training_epoch(iterator, prefix, step_fn, **fit_params)
         self._check_weights(iterator.dataset)
 
-    def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
+    def _run_training_epoch(
+        self, iterator: Any, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
         """One epoch of training, as skorch has it."""
         super().run_single_epoch(iterator, True, prefix, step_fn, **fit_params)
 
-    def _check_weights(self, dataset) -> None:
+    def _check_weights(self, dataset: Any) -> None:
         """Accept an epoch only if what was finite still is, and so are some logits."""
         X, _ = data_from_dataset(dataset)
         largest = self._logits_of(X[:N_JUDGED]).abs().max()
@@ -99,7 +111,7 @@ class GuardedNet(NeuralNetClassifier):
         """Logits of rows of an array, in eval mode, without a graph."""
         raise NotImplementedError
 
-    def train_step(self, batch, **fit_params):
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Step; says what to do where a module cannot take a single row."""
         try:
             return super().train_step(batch, **fit_params)
@@ -112,7 +124,9 @@ class GuardedNet(NeuralNetClassifier):
                 "batch_size."
             ) from error
 
-    def get_loss(self, y_pred, y_true, *args, **kwargs):
+    def get_loss(
+        self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any
+    ) -> Tensor:
         """Loss; 0, not 0 / 0, where all rows are of classes of weight 0."""
         loss = super().get_loss(y_pred, y_true, *args, **kwargs)
         if not isinstance(self.criterion_, (nn.CrossEntropyLoss, nn.NLLLoss)):

@@ -1,11 +1,16 @@
 """`BatchLoader`: a DataLoader that slices whole batches."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from skorch.dataset import Dataset
+from torch import Generator
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
     RandomSampler,
+    Sampler,
     SequentialSampler,
 )
 
@@ -15,7 +20,7 @@ __all__ = ["BatchLoader"]
 class IndexArrays(BatchSampler):
     """Indices of each batch as an array, for skorch's datasets."""
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """Arrays of row numbers."""
         # skorch turns arrays of int64 into lists, and looks into every entry of a list,
         # which takes longer than the training step of a small network.
@@ -42,13 +47,13 @@ class BatchLoader(DataLoader):
 
     def __init__(
         self,
-        dataset,
-        batch_size=1,
-        shuffle=False,
-        drop_last=False,
-        generator=None,
-        sampler=None,
-        **kwargs,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        generator: Generator | None = None,
+        sampler: Sampler | None = None,
+        **kwargs: Any,
     ):
         if sampler is None and shuffle:
             sampler = RandomSampler(dataset, generator=generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from skorch.utils import data_from_dataset, to_tensor
 from torch import Tensor, nn
 
-from ..losses import counterfactual_loss
+from ..losses import LossTerms, counterfactual_loss
 from ..solvers.forward import dense_layers, is_autocast
 from ..solvers.search import SearchResult, search
 from ..utils.model import LogProbability, evaluation_mode, log_probability
@@ -32,7 +33,7 @@ class CounterfactualLoop(GuardedNet):
 
     # --------------------------------------------------------------------- logits
 
-    def logits(self, x):
+    def logits(self, x: Tensor) -> Tensor:
         """Logits of a batch; to be overridden by nets that evaluate in another way.
 
         Parameters
@@ -57,7 +58,7 @@ class CounterfactualLoop(GuardedNet):
         with torch.no_grad(), evaluation_mode(self.module_):
             return self.logits(to_tensor(np.asarray(rows), device=self.device))
 
-    def logit_module(self):
+    def logit_module(self) -> nn.Module:
         """Module from model input to logits, in eval mode: what is explained.
 
         Returns
@@ -80,7 +81,9 @@ class CounterfactualLoop(GuardedNet):
 
     # ------------------------------------------------------------------ the loop
 
-    def _run_training_epoch(self, iterator, prefix, step_fn, **fit_params):
+    def _run_training_epoch(
+        self, iterator: Any, prefix: str, step_fn: Callable, **fit_params: Any
+    ) -> None:
         """Make counterfactuals, then run skorch's epoch on them and the batches."""
         # Here and not in a callback: `dur` includes the search, the number of chunks
         # is known, and a closure called several times (L-BFGS) sees the same chunk.
@@ -93,7 +96,7 @@ class CounterfactualLoop(GuardedNet):
         chunks = iter(() if pairs is None else split(pairs, len(iterator)))
         dense, parts = self._dense_pass(), []
 
-        def counterfactual_step(batch, **params):
+        def counterfactual_step(batch: Any, **params: Any) -> dict[str, Tensor]:
             params |= {"counterfactuals": next(chunks, None), "dense": dense}
             step = self.train_step(batch, **params)
             if "parts" in step:
@@ -121,7 +124,13 @@ class CounterfactualLoop(GuardedNet):
         own_way = self._evaluates_in_its_own_way
         return None if layers is None or own_way else DensePass(layers)
 
-    def train_step_single(self, batch, counterfactuals=None, dense=None, **fit_params):
+    def train_step_single(
+        self,
+        batch: Any,
+        counterfactuals: Any = None,
+        dense: DensePass | None = None,
+        **fit_params: Any,
+    ) -> dict[str, Tensor]:
         """Gradient of one batch and, where there are any, its counterfactuals."""
         if counterfactuals is None:
             step = super().train_step_single(batch, **fit_params)
@@ -144,7 +153,9 @@ class CounterfactualLoop(GuardedNet):
             return dense
         return ModulePass(self.module_, self.infer, self.logits)
 
-    def _objective_terms(self, classification, pairs, output, passes):
+    def _objective_terms(
+        self, classification: Tensor, pairs: Any, output: Tensor, passes: Any
+    ) -> LossTerms:
         """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
         n, objective = len(pairs.target), self.objective_
         adversarial = self.get_loss(output[:n], pairs.label, training=True)

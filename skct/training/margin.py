@@ -155,7 +155,9 @@ class MarginObjective(Objective):
         penalty = self._slope_terms(pairs, outputs, short & recognised)
         return divergence, penalty
 
-    def _slope_terms(self, pairs: MarginPairs, outputs: Outputs, short: Tensor):
+    def _slope_terms(
+        self, pairs: MarginPairs, outputs: Outputs, short: Tensor
+    ) -> Tensor:
         """Penalty of each pair, over its four rows, and where its search fell short."""
         ends = pairs.counterfactual, pairs.neighbour
         rows = interpolate(pairs.nascent, *ends, pairs.mixing)

@@ -1,6 +1,8 @@
 """`MLP`: the default network."""
 
+from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from torch import nn
 
@@ -42,7 +44,12 @@ class MLP(nn.Sequential):
     """
 
     def __init__(
-        self, n_features_in, n_classes, *, hidden_layer_sizes=(32,), activation="relu"
+        self,
+        n_features_in: int | tuple[int, ...],
+        n_classes: int,
+        *,
+        hidden_layer_sizes: Sequence[int] = (32,),
+        activation: str = "relu",
     ):
         if not (isinstance(activation, str) and activation in ACTIVATIONS):
             allowed = f"one of {', '.join(repr(name) for name in ACTIVATIONS)}"
@@ -66,7 +73,7 @@ class MLP(nn.Sequential):
         super().__init__(*layers, nn.Linear(width, n_classes))
 
 
-def are_sizes(values):
+def are_sizes(values: Any) -> bool:
     """Whether all of a sequence are integers >= 1."""
     if not hasattr(values, "__iter__"):
         return False

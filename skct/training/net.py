@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
+from numpy.typing import ArrayLike
+from skorch import NeuralNet, NeuralNetClassifier
 from skorch.utils import data_from_dataset, to_tensor
 from torch import Tensor, nn
 
 from ..constraints import Constraints
+from ..generators.base import BaseGenerator
 from ..generators.registry import make_generator, seed_generator
 from ..utils.model import (
     check_single_precision,
@@ -27,6 +29,7 @@ from .guarded import N_JUDGED
 from .loader import BatchLoader
 from .loop import CounterfactualLoop
 from .mlp import MLP
+from .objective import Objective
 from .objectives import LAMBDAS, objective_of
 
 __all__ = ["SHARED", "CounterfactualNet", "check_logits"]
@@ -110,26 +113,26 @@ class CounterfactualNet(CounterfactualLoop):
 
     def __init__(
         self,
-        module=MLP,
-        *args,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr="auto",
-        max_epochs=100,
-        train_split=None,
-        iterator_train=BatchLoader,
-        iterator_train__shuffle=True,
-        verbose=0,
-        objective="margin",
-        generator="eccco",
-        constraints=None,
-        lambda_div=None,
-        lambda_adv=None,
-        lambda_reg=None,
-        n_counterfactuals=0.3,
-        burn_in=0.0,
-        random_state=None,
-        **kwargs,
+        module: Any = MLP,
+        *args: Any,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.Adam,
+        lr: float | str = "auto",
+        max_epochs: int = 100,
+        train_split: Any = None,
+        iterator_train: Any = BatchLoader,
+        iterator_train__shuffle: bool = True,
+        verbose: int = 0,
+        objective: str | Objective = "margin",
+        generator: str | BaseGenerator = "eccco",
+        constraints: Constraints | None = None,
+        lambda_div: float | None = None,
+        lambda_adv: float | None = None,
+        lambda_reg: float | None = None,
+        n_counterfactuals: float = 0.3,
+        burn_in: float = 0.0,
+        random_state: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(
             module,
@@ -155,7 +158,7 @@ class CounterfactualNet(CounterfactualLoop):
         self.random_state = random_state
 
     @torch.inference_mode(False)  # which `enable_grad` does not lift
-    def fit(self, X, y, **fit_params):
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Train from new weights (or go on, with ``warm_start=True``).
 
         Parameters
@@ -174,7 +177,15 @@ class CounterfactualNet(CounterfactualLoop):
         return super().fit(X, y, **fit_params)
 
     @torch.inference_mode(False)
-    def partial_fit(self, X, y=None, classes=None, *, epochs=None, **fit_params):
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: ArrayLike | None = None,
+        *,
+        epochs: int | None = None,
+        **fit_params: Any,
+    ) -> Self:
         """Go on training, or start if the net is not initialised.
 
         Parameters
@@ -231,20 +242,22 @@ class CounterfactualNet(CounterfactualLoop):
             raise parameter_error(self, "constraints", allowed, given)
         return given
 
-    def initialize_virtual_params(self):
+    def initialize_virtual_params(self) -> None:
         """Let `set_params(generator__...)` work on an initialised net."""
         super().initialize_virtual_params()
         for prefix in ("generator", "objective"):
             self._register_virtual_param([prefix, f"{prefix}__*"])
 
-    def get_params_for_optimizer(self, prefix, named_parameters):
+    def get_params_for_optimizer(
+        self, prefix: str, named_parameters: Any
+    ) -> tuple[list, dict[str, Any]]:
         """As in skorch; ``lr="auto"`` is the learning rate of the objective."""
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         if isinstance(kwargs.get("lr"), str):
             kwargs["lr"] = objective_of(self).learning_rate
         return args, kwargs
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """As in skorch; an initialised optimiser follows ``lr="auto"``, too."""
         before = self._automatic_rate()
         super().set_params(**params)
@@ -261,7 +274,7 @@ class CounterfactualNet(CounterfactualLoop):
         follows = isinstance(self.lr, str) and hasattr(self, "optimizer_")
         return objective_of(self).learning_rate if follows else None
 
-    def initialize_module(self):
+    def initialize_module(self) -> Self:
         """Build the module; fill in the sizes that it asks for."""
         kwargs = self.get_params_for("module")
         if not isinstance(self.module, nn.Module) and hasattr(self, "input_shape_"):
@@ -270,7 +283,9 @@ class CounterfactualNet(CounterfactualLoop):
         self.module_ = self.initialized_instance(self.module, kwargs)
         return self
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
+    def on_train_begin(
+        self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any
+    ) -> None:
         """Prepare objective, generator, constraints and seed for the first epoch."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
         check_logits(self, X)
@@ -311,7 +326,7 @@ class CounterfactualNet(CounterfactualLoop):
         self.generator_ = generator.fit(X, y)
         self.generator_classes_ = set(y.unique().tolist())
 
-    def initialize(self):
+    def initialize(self) -> Self:
         """Start afresh: module, optimiser, and what the generator has learnt."""
         self.generator_classes_ = set()
         return super().initialize()

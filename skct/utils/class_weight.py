@@ -10,7 +10,7 @@ from sklearn.utils import compute_class_weight
 
 from .validation import check_option, is_number, parameter_error, unknown_name
 
-__all__ = ["criterion_weight"]
+__all__ = ["criterion_weight", "same_weight"]
 
 
 def criterion_weight(owner: Any, classes: np.ndarray, y: np.ndarray) -> Any:
@@ -34,6 +34,13 @@ def criterion_weight(owner: Any, classes: np.ndarray, y: np.ndarray) -> Any:
     else:
         weight = [owner.class_weight.get(label, 1.0) for label in classes.tolist()]
     return torch.as_tensor(weight, dtype=torch.float32)
+
+
+def same_weight(one: Any, other: Any) -> bool:
+    """Whether two weights of a criterion, either of them perhaps None, are the same."""
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)
 
 
 def check_weights(owner: Any, classes: np.ndarray) -> None:

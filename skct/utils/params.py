@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from sklearn.base import BaseEstimator
 
 __all__ = ["NestedParams"]
 
 
-class NestedParams:
+class NestedParams(BaseEstimator):
     """Lets ``get_params`` and ``set_params`` reach into parts before they are built.
 
     scikit-learn looks into parameters that are objects; here `None` and names stand for
@@ -20,7 +22,7 @@ class NestedParams:
         """The object that a part stands for; None if it has no parameters."""
         raise NotImplementedError
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name, nested ones of net, generator and objective included.
 
         Parameters
@@ -40,7 +42,7 @@ class NestedParams:
                     params.update({f"{name}__{k}": v for k, v in nested.items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; ``net__*``, ``objective__*``, ... of the defaults as well.
 
         Parameters

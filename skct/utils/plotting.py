@@ -89,6 +89,6 @@ def plot_colours(n: int) -> list:
     return [tuple(c) for c in mpl.colormaps["viridis"](np.linspace(0, 1, n))]
 
 
-def class_colours(classes: Sequence) -> dict:
+def class_colours(classes: Sequence | np.ndarray) -> dict:
     """Label -> colour."""
     return dict(zip(list(classes), plot_colours(len(classes)), strict=True))

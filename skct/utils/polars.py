@@ -1,19 +1,20 @@
 """polars frames are pandas ones inside skct: `as_pandas` in, `as_polars` out."""
 
 import sys
+from typing import Any
 
 import pandas as pd
 
 __all__ = ["as_pandas", "as_polars", "is_polars"]
 
 
-def is_polars(X):
+def is_polars(X: Any) -> bool:
     """Whether X is a polars frame; polars itself is not imported for that."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(X, (polars.DataFrame, polars.LazyFrame))
 
 
-def as_pandas(X):
+def as_pandas(X: Any) -> Any:
     """Polars frames as pandas ones, where integers stay integers; all else as it is."""
     if not is_polars(X):
         return X
@@ -29,7 +30,7 @@ def as_pandas(X):
     return frame
 
 
-def as_polars(frame, like):
+def as_polars(frame: pd.DataFrame, like: Any) -> Any:
     """Pandas frame as a polars one in the types of `like`, row by row its factual.
 
     A value that is missing was missing before, as null or as NaN, and stays so.

@@ -2,18 +2,20 @@
 
 import threading
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 __all__ = ["quiet"]
 
 
 # `warnings.catch_warnings` is global to the process: if two threads leave it in another
-# order than they came, filters stay changed for good. So threads take turns.
+# order than they came, filters stay changed for good. So threads take turns. The lock
+# is re-entrant: what is kept quiet may keep something quiet itself.
 _FILTER_LOCK = threading.RLock()
 
 
 @contextmanager
-def quiet(*categories, message=""):
+def quiet(*categories: type[Warning], message: str = "") -> Iterator[None]:
     """Ignore warnings of these categories whose text starts with `message`.
 
     Inside, nothing may wait for other threads: they may try to acquire the same lock.

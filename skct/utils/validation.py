@@ -1,12 +1,28 @@
-"""Checks of parameters and names shared by the public classes."""
+"""Checks of parameters and names shared by the public classes.
 
+Tables, labels and random states go through scikit-learn's public checks. Its helpers
+for parameters are not used, although they do nearly the same:
+
+- `Interval` of `validate_parameter_constraints` accepts True, as the number 1.
+- `StrOptions` names the options in the order of a set, another one in each process.
+- Both belong to `sklearn.utils._param_validation`, which is private.
+- `check_scalar` is public, but accepts True and infinity, raises a TypeError for a
+  wrong type, and does not name the class.
+
+Here all of it is a ValueError that names class, parameter, what is allowed and what was
+given.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from math import inf
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -17,7 +33,7 @@ from .polars import as_pandas
 MUTABILITY_WORDS = ("both", "none", "increase", "decrease")
 
 
-def parameter_error(owner, name, allowed, value):
+def parameter_error(owner: Any, name: str, allowed: str, value: Any) -> ValueError:
     """Build the one error message that all parameters share."""
     return ValueError(
         f"The {name!r} parameter of {type(owner).__name__} must be {allowed}. "
@@ -25,24 +41,32 @@ def parameter_error(owner, name, allowed, value):
     )
 
 
-def wrong(name, allowed, value):
+def wrong(name: str, allowed: str, value: Any) -> ValueError:
     """Build the error for a parameter of a function."""
     return ValueError(
         f"The {name!r} parameter must be {allowed}. Got {value!r} instead."
     )
 
 
-def is_number(value):
+def is_number(value: Any) -> bool:
     """Tell whether `value` is a real number (bool does not count)."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def is_integer(value):
+def is_integer(value: Any) -> bool:
     """Tell whether `value` is an integer (bool does not count)."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def check_real(owner, name, *, low=None, high=None, open_low=False, open_high=False):
+def check_real(
+    owner: Any,
+    name: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
     """Check that ``owner.name`` is a number within the bounds, and return it."""
     value = getattr(owner, name)
     too_low = (
@@ -65,7 +89,7 @@ def check_real(owner, name, *, low=None, high=None, open_low=False, open_high=Fa
     return value
 
 
-def check_integer(owner, name, *, low):
+def check_integer(owner: Any, name: str, *, low: int) -> int:
     """Check that ``owner.name`` is an integer of at least `low`, and return it."""
     value = getattr(owner, name)
     if not is_integer(value) or value < low:
@@ -73,7 +97,7 @@ def check_integer(owner, name, *, low):
     return value
 
 
-def check_count(name, value, low=1):
+def check_count(name: str, value: Any, low: int = 1) -> None:
     """Check an integer."""
     if not is_integer(value) or value < low:
         raise ValueError(
@@ -81,7 +105,7 @@ def check_count(name, value, low=1):
         )
 
 
-def check_number(name, value, positive=False):
+def check_number(name: str, value: Any, positive: bool = False) -> float:
     """Check a size that is not negative, or even positive, and return it."""
     if not is_number(value) or not 0 <= value < inf or (positive and value == 0):
         raise ValueError(
@@ -91,7 +115,7 @@ def check_number(name, value, positive=False):
     return value
 
 
-def as_array(name, values):
+def as_array(name: str, values: Any) -> np.ndarray:
     """Array of what a user has passed; the error names the parameter."""
     try:
         return np.array(values)
@@ -99,18 +123,18 @@ def as_array(name, values):
         raise wrong(name, f"an array, but {error}", type(values).__name__) from error
 
 
-def as_floats(name, values):
+def as_floats(name: str, values: Any) -> np.ndarray:
     """Float64 array of real numbers; neither words nor dates, which numpy would cast.
 
     Finite or not, and of any shape; a table stays a copy-free view where it can.
     """
     try:
-        values = values if hasattr(values, "iloc") else np.asarray(values)
-        dtypes = values.dtypes if hasattr(values, "columns") else [values.dtype]
+        table: Any = values if hasattr(values, "iloc") else np.asarray(values)
+        dtypes = table.dtypes if hasattr(table, "columns") else [table.dtype]
         for dtype in dtypes:
             if dtype.kind in "mMc":
                 raise TypeError(f"it has values of type {dtype}")
-        return np.asarray(values, dtype=float)
+        return np.asarray(table, dtype=float)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"The {name!r} parameter must hold real numbers only, in rows of one "
@@ -118,7 +142,7 @@ def as_floats(name, values):
         ) from error
 
 
-def check_option(owner, name, options):
+def check_option(owner: Any, name: str, options: Sequence[str]) -> str:
     """Check that ``owner.name`` is one of `options`, and return it."""
     value = getattr(owner, name)
     if not (isinstance(value, str) and value in options):
@@ -127,7 +151,7 @@ def check_option(owner, name, options):
     return value
 
 
-def check_n_counterfactuals(owner):
+def check_n_counterfactuals(owner: Any) -> float:
     """Check ``owner.n_counterfactuals``: a share in (0, 1] or a number >= 1."""
     value = owner.n_counterfactuals
     valid = value >= 1 if is_integer(value) else is_number(value) and 0 < value <= 1
@@ -141,7 +165,7 @@ def check_n_counterfactuals(owner):
     return value
 
 
-def unknown_name(kind, name, known, where):
+def unknown_name(kind: str, name: Any, known: Iterable, where: str) -> ValueError:
     """Build the error for a name that is not among the `known` ones."""
     name = name.item() if isinstance(name, np.generic) else name
     known = [k.item() if isinstance(k, np.generic) else k for k in known]
@@ -163,7 +187,9 @@ def unknown_name(kind, name, known, where):
     )
 
 
-def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
+def validate_table(
+    estimator: Any, X: Any, *, reset: bool, allow_nan: bool, allow_nd: bool
+) -> Any:
     """Check a table: pandas frames pass unchanged, all else becomes a dense array.
 
     Polars frames become pandas ones, and arrays of bools numbers.
@@ -179,6 +205,7 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
                 f"Found array with shape {shape} while a minimum of 1 sample and 1 "
                 f"feature is required by {type(estimator).__name__}."
             )
+        # Names and their number only: `check_array` would make one array, of one type.
         validate_data(
             estimator, X=X, y="no_validation", reset=reset, skip_check_array=True
         )
@@ -201,7 +228,7 @@ def validate_table(estimator, X, *, reset, allow_nan, allow_nd):
     return X.astype(object) if X.dtype.kind in "US" else X
 
 
-def check_frame(X):
+def check_frame(X: Any) -> None:
     """Check that pandas data is a table, with one column per name."""
     if X.ndim != 2:
         raise ValueError(
@@ -216,7 +243,7 @@ def check_frame(X):
         )
 
 
-def check_readable(X):
+def check_readable(X: Any) -> None:
     """Check that an array can be made of X."""
     shape = getattr(X, "shape", None)
     if shape is None:
@@ -232,13 +259,13 @@ def check_readable(X):
         raise wrong("X", allowed, shortened(X))
 
 
-def shortened(value, length=60):
+def shortened(value: Any, length: int = 60) -> str:
     """What a user has passed, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= length else type(value).__name__
 
 
-def validate_labels(estimator, y):
+def validate_labels(estimator: Any, y: ArrayLike | None) -> np.ndarray:
     """Check labels: one per row, none missing, discrete."""
     if y is None:
         raise ValueError(
@@ -256,7 +283,7 @@ def validate_labels(estimator, y):
     return y
 
 
-def check_sortable(y):
+def check_sortable(y: np.ndarray) -> None:
     """Check that labels are of one kind."""
     try:
         np.unique(y)
@@ -268,7 +295,7 @@ def check_sortable(y):
         ) from error
 
 
-def label_set(classes):
+def label_set(classes: ArrayLike) -> np.ndarray:
     """Sorted labels that were listed by the user."""
     try:
         labels = np.unique(column_or_1d(classes))
@@ -278,7 +305,7 @@ def label_set(classes):
     return labels
 
 
-def label_codes(y, classes):
+def label_codes(y: ArrayLike, classes: ArrayLike) -> np.ndarray:
     """Class indices of labels; unknown ones raise."""
     codes = pd.Index(classes).get_indexer(y)
     if (codes < 0).any():
@@ -288,13 +315,14 @@ def label_codes(y, classes):
 
 
 @contextmanager
-def names_restored(estimator):
+def names_restored(estimator: Any) -> Iterator[None]:
     """Give `n_features_in_` and `feature_names_in_` back if a fit fails."""
+    # `validate_data` sets them at once, long before the fit has succeeded.
     names = ("n_features_in_", "feature_names_in_")
     before = {name: vars(estimator)[name] for name in names if name in vars(estimator)}
     try:
         yield
-    except BaseException:
+    except BaseException:  # an interrupt, too
         for name in names:
             vars(estimator).pop(name, None)
         vars(estimator).update(before)
