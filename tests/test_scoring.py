@@ -291,7 +291,7 @@ def test_many_scores_one_search(clf, blobs, monkeypatch):
         calls.append(kwargs)
         return explain(self, *args, **kwargs)
 
-    monkeypatch.setattr(scoring.CounterfactualExplainer, "explain", counted)
+    monkeypatch.setattr(CounterfactualExplainer, "explain", counted)
     scores(clf, *blobs, ("neg_cost", "neg_mmd", "validity", "neg_implausibility"))
     assert calls == [{}]
     scores(clf, *blobs, ("accuracy", "robust_accuracy", "neg_sensitivity"))

@@ -15,7 +15,6 @@ from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..constraints.spec import resolve_once
 from ..encoding.frames import take
 from ..encoding.reference import Reference, draw_reference
 from ..encoding.rules import warn_outside
@@ -30,7 +29,6 @@ from ..utils.validation import (
     check_integer,
     check_real,
     is_integer,
-    is_number,
     label_codes,
     names_restored,
     parameter_error,
@@ -53,7 +51,7 @@ from .explained_model import (
     unwrap,
 )
 from .explanation import CounterfactualExplanation
-from .requests import Settings, target_codes, warn_about
+from .requests import Settings, column_weights, target_codes, warn_about
 
 __all__ = ["CounterfactualExplainer", "as_explainer"]
 
@@ -233,7 +231,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             codes = label_codes(y, classes)
             learnt = space, classes, draw_reference(space, X, codes, rng)
             model = self._model(estimator, *learnt)  # wrong constraints show here
-            self._weights(space)
+            column_weights(self, space)
             if np.ndim(self.target) == 0:
                 target_codes(self.target, len(X), classes)
         self._learnt, self.estimator_ = (*learnt, model.generator), estimator
@@ -433,7 +431,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         X = space.with_all_categories(X)
         warn_outside(space.schema, model.rules, X)
         settings = Settings(
-            self._weights(space), n_alternatives, self.refine, self.plausibility_weight
+            column_weights(self, space),
+            n_alternatives,
+            self.refine,
+            self.plausibility_weight,
         )
         codes = target_codes(
             self.target if target is None else target, len(X), model.classes
@@ -450,27 +451,6 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         explanation = concatenate(parts)
         warn_about(explanation, model.generator)
         return restore_type(explanation, kept_type)
-
-    def _weights(self, space: FeatureSpace) -> np.ndarray:
-        """Cost of each raw column."""
-        weights = np.ones(len(space.feature_names))
-        given = self.feature_weights
-        if given is None:
-            return weights
-        weights = weights.astype(object)
-        seen: dict = {}
-        if hasattr(given, "items"):
-            for key, weight in given.items():
-                where = "feature_weights"
-                weights[resolve_once(key, space.feature_names, where, seen)] = weight
-        elif np.shape(given) == tuple(space.raw_shape):
-            weights = np.asarray(given, dtype=object).ravel()
-        else:
-            allowed = f"a dict or an array of shape {tuple(space.raw_shape)}"
-            raise parameter_error(self, "feature_weights", allowed, given)
-        if not all(is_number(w) and 0 < w < np.inf for w in weights):
-            raise parameter_error(self, "feature_weights", "positive numbers", given)
-        return weights.astype(float)
 
 
 def as_explainer(estimator: Any, **params: Any) -> CounterfactualExplainer:

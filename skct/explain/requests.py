@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..constraints.spec import resolve_once
 from ..encoding.frames import take
+from ..encoding.space import FeatureSpace
 from ..exceptions import SearchWarning
 from ..generators.base import BaseGenerator
-from ..utils.validation import unknown_name
+from ..utils.validation import is_number, parameter_error, unknown_name
 from .explanation import CounterfactualExplanation
 
 __all__ = ["Batch", "Settings", "target_codes", "warn_about"]
@@ -102,3 +104,25 @@ def warn_about_alternatives(explanation: CounterfactualExplanation) -> None:
                 SearchWarning,
                 stacklevel=4,
             )
+
+
+def column_weights(explainer: Any, space: FeatureSpace) -> np.ndarray:
+    """Cost of each raw column, by the `feature_weights` of an explainer."""
+    weights = np.ones(len(space.feature_names))
+    given = explainer.feature_weights
+    if given is None:
+        return weights
+    weights = weights.astype(object)
+    seen: dict = {}
+    if hasattr(given, "items"):
+        for key, weight in given.items():
+            where = "feature_weights"
+            weights[resolve_once(key, space.feature_names, where, seen)] = weight
+    elif np.shape(given) == tuple(space.raw_shape):
+        weights = np.asarray(given, dtype=object).ravel()
+    else:
+        allowed = f"a dict or an array of shape {tuple(space.raw_shape)}"
+        raise parameter_error(explainer, "feature_weights", allowed, given)
+    if not all(is_number(w) and 0 < w < np.inf for w in weights):
+        raise parameter_error(explainer, "feature_weights", "positive numbers", given)
+    return weights.astype(float)
