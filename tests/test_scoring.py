@@ -27,7 +27,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, scoring
+from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, scores
 from skct.metrics import mmd
 from skct.scoring import NAMES, counterfactual_scorer, get_scorer
 
@@ -242,7 +242,7 @@ def test_a_class_missing_in_the_fold_is_judged_by_stored_rows(clf, blobs):
     target = clf.explain(X[only]).target
     assert "c" in target
     got = get_scorer("neg_implausibility")(clf, X[only], y[only])
-    full = scoring.Evaluation(
+    full = scores.Evaluation(
         clf, X[only], y[only], counterfactual_scorer(("validity",))
     )
     np.testing.assert_allclose(full.reference(2), X[y == "c"], atol=1e-6)
@@ -285,7 +285,7 @@ def test_scoring_is_silent_about_what_the_score_says(hopeless, blobs):
 
 def test_many_scores_one_search(clf, blobs, monkeypatch):
     calls = []
-    explain = scoring.CounterfactualExplainer.explain
+    explain = CounterfactualExplainer.explain
 
     def counted(self, *args, **kwargs):
         calls.append(kwargs)
