@@ -27,9 +27,10 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, scores
+from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator
 from skct.metrics import mmd
-from skct.scoring import NAMES, counterfactual_scorer, get_scorer
+from skct.scores import NAMES, SCORES, Evaluation
+from skct.scoring import counterfactual_scorer, get_scorer
 
 # The others need retrained models and a second of Langevin dynamics.
 QUICK = tuple(name for name in NAMES if name not in ("stability", "neg_faithfulness"))
@@ -206,7 +207,7 @@ def test_an_invalid_row_never_counts_less_than_a_valid_one(blobs):
     generator = GenericGenerator(max_iter=1, step_size=0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        answer = scoring.CounterfactualExplainer(clf, generator=generator).explain(X)
+        answer = CounterfactualExplainer(clf, generator=generator).explain(X)
     assert 0.05 < answer.valid.mean() < 0.95
     got = scores(clf, X, y, ("neg_cost",), generator=generator)["neg_cost"]
     valid = answer.valid.mean()
@@ -242,7 +243,7 @@ def test_a_class_missing_in_the_fold_is_judged_by_stored_rows(clf, blobs):
     target = clf.explain(X[only]).target
     assert "c" in target
     got = get_scorer("neg_implausibility")(clf, X[only], y[only])
-    full = scores.Evaluation(
+    full = Evaluation(
         clf, X[only], y[only], counterfactual_scorer(("validity",))
     )
     np.testing.assert_allclose(full.reference(2), X[y == "c"], atol=1e-6)
@@ -483,6 +484,6 @@ def test_every_score_is_listed_in_the_docstring_and_in_the_guide():
     guide = (Path(__file__).parents[1] / "docs/guide/scorers.md").read_text()
     documented = counterfactual_scorer.__doc__
     assert "{scores}" not in documented
-    for name, score in scoring.SCORES.items():
+    for name, score in SCORES.items():
         assert f'`"{name}"`' in guide
         assert f'- "{name}": {score.__doc__.splitlines()[0]}\n' in documented
