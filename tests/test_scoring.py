@@ -243,9 +243,7 @@ def test_a_class_missing_in_the_fold_is_judged_by_stored_rows(clf, blobs):
     target = clf.explain(X[only]).target
     assert "c" in target
     got = get_scorer("neg_implausibility")(clf, X[only], y[only])
-    full = Evaluation(
-        clf, X[only], y[only], counterfactual_scorer(("validity",))
-    )
+    full = Evaluation(clf, X[only], y[only], counterfactual_scorer(("validity",)))
     np.testing.assert_allclose(full.reference(2), X[y == "c"], atol=1e-6)
     assert np.isfinite(got)
 
