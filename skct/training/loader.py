@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from skorch.dataset import Dataset
 from torch import Generator
 from torch.utils.data import (
@@ -12,19 +13,32 @@ from torch.utils.data import (
     RandomSampler,
     Sampler,
     SequentialSampler,
+    TensorDataset,
 )
 
 __all__ = ["BatchLoader"]
 
 
+DTYPES = [np.dtype(f"{kind}{size}") for kind in "fi" for size in (2, 4, 8)]
+
+
+class Rows(TensorDataset):
+    """A skorch dataset of arrays as tensors, which are sliced in one go."""
+
+    def __init__(self, dataset: Dataset):
+        columns = dataset.X, dataset.y
+        # torch wants arrays that lie forwards and may be written to; others are copied.
+        columns = (np.require(column, requirements=["C", "W"]) for column in columns)
+        super().__init__(*map(torch.from_numpy, columns))
+        self.X, self.y = dataset.X, dataset.y  # as skorch finds them
+
+
 class IndexArrays(BatchSampler):
-    """Indices of each batch as an array, for skorch's datasets."""
+    """Indices of each batch as an array, which is faster than a list."""
 
     def __iter__(self) -> Iterator[Any]:
         """Arrays of row numbers."""
-        # skorch turns arrays of int64 into lists, and looks into every entry of a list,
-        # which takes longer than the training step of a small network.
-        return (np.array(batch, dtype=np.int32) for batch in super().__iter__())
+        return map(np.array, super().__iter__())
 
 
 class BatchLoader(DataLoader):
@@ -60,8 +74,20 @@ class BatchLoader(DataLoader):
         elif sampler is None:
             sampler = SequentialSampler(dataset)
         # batch_size=None: the indices of a batch go to the dataset as they are.
-        kind = IndexArrays if isinstance(dataset, Dataset) else BatchSampler
+        kind: type[BatchSampler] = BatchSampler
+        if holds_arrays(dataset):
+            # skorch looks up rows through scikit-learn, which takes longer than the
+            # training step of a small network.
+            dataset, kind = Rows(dataset), IndexArrays
         batches = kind(sampler, batch_size, drop_last)
         super().__init__(
             dataset, batch_size=None, sampler=batches, generator=generator, **kwargs
         )
+
+
+def holds_arrays(dataset: Any) -> bool:
+    """Whether a dataset is skorch's own, of arrays that torch can take as they are."""
+    if type(dataset) is not Dataset:
+        return False
+    columns = dataset.X, dataset.y
+    return all(type(c) is np.ndarray and c.dtype in DTYPES for c in columns)
