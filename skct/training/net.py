@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Set
 from typing import Any, Self
 
 import numpy as np
@@ -305,7 +306,8 @@ class CounterfactualNet(CounterfactualLoop):
             *self._training_data(self.get_dataset(X, y)),
         )
 
-    generator_classes_: set[int]
+    # A skorch net that is adopted with its weights has never been initialised here.
+    generator_classes_: Set[int] = frozenset()
 
     def _fit_generator(self, generator: Any, X: Tensor, y: Tensor) -> None:
         """Let a generator learn, unless that of an earlier call knows all classes."""

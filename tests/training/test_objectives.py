@@ -9,8 +9,10 @@ from conftest import quick
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_circles
 from sklearn.model_selection import GridSearchCV
+from skorch import NeuralNetClassifier
 
 from skct import (
+    MLP,
     CounterfactualNet,
     CounterfactualTrainingClassifier,
     MarginObjective,
@@ -198,6 +200,23 @@ def test_weights_of_net_and_classifier_come_before_those_of_the_objective():
 def blobs():
     X, y = make_circles(60, random_state=0)
     return X.astype("float32"), y
+
+
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
+def test_an_adopted_net_trains_plainly_first_and_counterfactually_later():
+    X, y = blobs()
+    torch.manual_seed(0)
+    net = NeuralNetClassifier(
+        MLP(2, 2), criterion=torch.nn.CrossEntropyLoss, max_epochs=1, verbose=0
+    ).fit(X, y)
+    clf = CounterfactualTrainingClassifier(
+        net, preprocessor=None, warm_start=True, random_state=0
+    )
+    plain = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
+    clf.set_params(**plain).fit(X, y)
+    assert "mature" not in clf.history_
+    clf.set_params(**dict.fromkeys(plain)).fit(X, y)
+    assert clf.history_["mature"].notna().sum() == 1
 
 
 def test_the_history_draws_any_regulariser():
