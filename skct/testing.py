@@ -97,16 +97,21 @@ def constraints_for(shape: tuple[int, ...]) -> Constraints:
 
 def check_parameters(generator: BaseGenerator) -> None:
     """Constructor, clone, and the checks of `check`."""
-    kind = type(generator)
-    for name in generator.get_params():
-        marker: Any = object()
-        stored = getattr(kind(**{name: marker}), name)
-        assert stored is marker, f"{kind.__name__}.__init__ must store {name} as it is"
+    check_constructor(generator)
     assert generator.check() is generator, "check must return the generator"
     for name in ("max_iter", "step_size", "threshold"):
         assert refuses(clone(generator).set_params(**{name: -1}), name), (
             f"check must refuse {name}=-1 and name it; call super().check()"
         )
+
+
+def check_constructor(part: BaseGenerator | Objective) -> None:
+    """Every parameter is stored as it was given."""
+    kind: Any = type(part)
+    for name in part.get_params():
+        marker = object()
+        stored = getattr(kind(**{name: marker}), name)
+        assert stored is marker, f"{kind.__name__}.__init__ must store {name} as it is"
 
 
 def refuses(generator: BaseGenerator | Objective, name: str) -> bool:
@@ -272,10 +277,7 @@ def check_settings(objective: Objective) -> None:
     kind = type(objective)
     for name in (*LAMBDAS, "epsilon"):
         assert name in objective.get_params(), f"__init__ must have a parameter {name}"
-    for name in objective.get_params():
-        marker: Any = object()
-        stored = getattr(kind(**{name: marker}), name)
-        assert stored is marker, f"{kind.__name__}.__init__ must store {name} as it is"
+    check_constructor(objective)
     assert objective.check() is objective, "check must return the objective"
     for name in ("lambda_div", "lambda_adv", "lambda_reg", "epsilon"):
         assert refuses(clone(objective).set_params(**{name: -1}), name), (
