@@ -157,10 +157,11 @@ class CounterfactualLoop(GuardedNet):
         self, classification: Tensor, pairs: Any, output: Tensor, passes: Any
     ) -> LossTerms:
         """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
-        n, objective = len(pairs.target), self.objective_
-        adversarial = self.get_loss(output[:n], pairs.label, training=True)
-        ours, theirs = self._as_logits(output[n:]).split(n)
-        outputs = Outputs(ours, theirs, passes.slopes, self.constraints_)
+        objective = self.objective_
+        nascent, *pair = output.split(len(pairs.target))
+        adversarial = self.get_loss(nascent, pairs.label, training=True)
+        logits = map(self._as_logits, pair)
+        outputs = Outputs(*logits, passes.slopes, self.constraints_)
         divergence, regulariser = objective.terms(pairs, outputs)
         return counterfactual_loss(
             classification, adversarial, divergence, regulariser, **objective.weights

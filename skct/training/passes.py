@@ -100,7 +100,7 @@ class DensePass:
         X = to_tensor(X, device=rows.device)
         logits, states = self.dense.states(torch.cat([X, rows]))
         self.leaves = [(logits.requires_grad_(), states, self.dense.accumulate)]
-        return logits[: len(X)], logits[len(X) :]
+        return logits.split([len(X), len(rows)])
 
     def slopes(self, x: Tensor, target: Tensor) -> Tensor:
         """Gradients of the targets' log-odds at some rows."""
