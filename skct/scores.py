@@ -55,6 +55,8 @@ class Evaluation:
         explainer = CounterfactualExplainer(
             self.estimator, generator=self.options.generator, **self.seed
         )
+        if self.options.confidence is not None:
+            explainer.set_params(confidence=self.options.confidence)
         kept_nothing = unwrap(self.estimator)[1].reference_ is None
         if self.options.generator is not None and kept_nothing:
             explainer.fit(self.X, self.y)  # the generator may have to learn

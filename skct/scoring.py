@@ -33,6 +33,7 @@ class CounterfactualScorer:
 
     names: tuple[str, ...]
     generator: str | BaseGenerator | None = None
+    confidence: float | None = None
     group: object = None
     length_scale: float | str = 5.0
     epsilon: float = 0.1
@@ -113,6 +114,9 @@ def counterfactual_scorer(
         generator : str, BaseGenerator or None, default=None
             Search; None: as in `CounterfactualExplainer`. Name one where the grid goes
             over generators, so that all are compared by the same.
+        confidence : float or None, default=None
+            Target probability that a counterfactual has to reach; None: that of
+            `CounterfactualExplainer`.
         group : str or int, default=None
             Raw column of the protected attribute, for the burden.
         length_scale : float or "median", default=5.0
@@ -202,6 +206,10 @@ def check_scorer(scorer: CounterfactualScorer) -> None:
             )
     if not scorer.names or len(set(scorer.names)) < len(scorer.names):
         raise parameter_error(scorer, "names", "different names", scorer.names)
+    if scorer.confidence is not None:
+        check_real(
+            scorer, "confidence", low=0, high=1, open_low=True, open_high=True
+        )
     for name in ("epsilon", "noise"):
         check_real(scorer, name, low=0)
     for name in ("n_alternatives", "n_models"):

@@ -492,7 +492,7 @@ def test_partial_fit_takes_batches_of_a_single_class(applicants):
     for label in ("denied", "approved", "denied"):
         clf.partial_fit(X[y == label], y[y == label], classes=["approved", "denied"])
     assert clf.n_iter_ == 3
-    answer = clf.explain(X[:9])
+    answer = clf.explain(X[:9], confidence=0.5)
     assert np.isfinite(answer.implausibility).all()
     with pytest.raises(ValueError, match="'classes' parameter.*first call"):
         clf.partial_fit(X, y, classes=["approved", "denied", "maybe"])

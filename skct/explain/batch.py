@@ -7,6 +7,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from ..solvers.fallback import ascend_failed
 from ..solvers.refine import refine
 from ..solvers.search import search
 from ..utils.model import module_device, sound_logits
@@ -40,14 +41,15 @@ def explain_batch(
         batch = batch.repeated(len(drawn))
         drawn = np.repeat(drawn, len(X), axis=0)
     found, unrefined, n_iter = find(model, batch, weights * drawn, settings)
-    explanation = evaluate(model, batch, weights, found, n_iter)
+    confidence = settings.confidence
+    explanation = evaluate(model, batch, weights, found, n_iter, confidence)
     moved = (found != unrefined).reshape(len(found), -1).any(1)
-    undone = ~explanation.valid & moved
+    undone = ~explanation.mature & moved
     if undone.any():
         # Refinement ends on the threshold, and decoding may round back across it;
         # the result of the search lies further inside.
         found[undone] = unrefined[undone]
-        explanation = evaluate(model, batch, weights, found, n_iter)
+        explanation = evaluate(model, batch, weights, found, n_iter, confidence)
     if settings.n_alternatives == 1:
         return explanation
     return select_alternatives(model, explanation, weights, settings.n_alternatives)
@@ -95,6 +97,7 @@ def search_encoded(
             model.generator,
             constraints,
             weights=scale,
+            keep_best=True,
         )
     except NotFittedError as error:
         raise NotFittedError(
@@ -102,8 +105,12 @@ def search_encoded(
             "classifier has kept none (n_reference=0): call fit(X, y) of the "
             "explainer first."
         ) from error
+    n_iter, threshold = result.n_iter.cpu().numpy(), model.generator.threshold
+    if settings.refine:
+        result = ascend_failed(
+            model.module, result, factual, constraints, threshold, scale
+        )
     unrefined = result.counterfactual.cpu().numpy()
-    n_iter = result.n_iter.cpu().numpy()
     if not settings.refine:
         return unrefined, unrefined, n_iter
     reference = None
@@ -115,7 +122,7 @@ def search_encoded(
         result,
         factual,
         constraints,
-        model.generator.threshold,
+        threshold,
         scale,
         plausibility_weight=settings.plausibility_weight,
         reference=reference,

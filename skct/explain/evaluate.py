@@ -24,6 +24,7 @@ def evaluate(
     weights: np.ndarray,
     found: np.ndarray,
     n_iter: np.ndarray,
+    confidence: float,
 ) -> CounterfactualExplanation:
     """Explanation of a batch; what counts is what stands in the decoded table.
 
@@ -38,6 +39,8 @@ def evaluate(
         Model input of what was found for the rows.
     n_iter : ndarray of shape (n,)
         Steps of the search.
+    confidence : float
+        Target probability that was asked for.
     """
     # The user gets the decoded table, where integers are whole and categories real, so
     # the model has to be asked about that, not about what the search has seen.
@@ -53,22 +56,23 @@ def evaluate(
     changed = np.zeros((len(found), len(space.feature_names)), dtype=bool)
     np.logical_or.at(changed.T, owner, (before != after).T)
     X = batch.X
-    return CounterfactualExplanation(
+    explanation = CounterfactualExplanation(
         factual=X,
         counterfactual=table,
         row=np.asarray(X.index) if hasattr(X, "index") else batch.rows,
         target=model.classes[target.numpy()],
         predicted=model.classes[batch.logits.argmax(1).numpy()],
         valid=valid,
-        mature=probability >= model.generator.threshold,
+        mature=valid & (probability >= confidence),
         cost=metrics.cost(before, after, weights=weights[owner]),
         implausibility=implausibilities(model, after, target.numpy()),
         probability=probability,
         n_changed=changed.sum(1),
         n_iter=n_iter,
-        reason=reasons(model, X, valid, probability, changed, n_iter),
+        reason=np.full(len(found), "", dtype=object),
         mutability=np.array([rule.mutability for rule in model.rules], dtype=object),
     )
+    return with_reasons(model, explanation, changed, confidence)
 
 
 def concatenate(
@@ -108,31 +112,31 @@ def implausibilities(
     return out
 
 
-def reasons(
+def with_reasons(
     model: ExplainedModel,
-    X: Any,
-    valid: np.ndarray,
-    probability: np.ndarray,
+    explanation: CounterfactualExplanation,
     changed: np.ndarray,
-    n_iter: np.ndarray,
-) -> np.ndarray:
-    """Why a row failed, in words."""
+    confidence: float,
+) -> CounterfactualExplanation:
+    """Explanation that says why a row failed, or fell short of the confidence."""
+    valid, n_iter = explanation.valid, explanation.n_iter
     texts = np.full(len(valid), "", dtype=object)
-    if valid.all():
-        return texts
+    probability = [f"target probability {p:.2f}" for p in explanation.probability]
     for i in np.flatnonzero(~valid):
-        what = (
-            "no feature may move in a useful direction"
-            if not changed[i].any()
-            else f"stopped at target probability {probability[i]:.2f}"
-        )
+        stuck = not changed[i].any()
+        what = f"stopped at {probability[i]}"
+        what = "no feature may move in a useful direction" if stuck else what
         texts[i] = f"{what} after {n_iter[i]} steps"
-    for name, outside in outside_domain(
-        model.space.schema, model.rules, X, given_only=False
-    ):
+    outside_of = outside_domain(
+        model.space.schema, model.rules, explanation.factual, given_only=False
+    )
+    for name, outside in outside_of:
         for i in np.flatnonzero(~valid & outside):
             texts[i] += f"; {name!r} lies outside its domain"
-    return texts
+    moved = explanation.predicted != explanation.target
+    for i in np.flatnonzero(valid & ~explanation.mature & moved):
+        texts[i] = f"reached {probability[i]}, asked for {confidence:g}"
+    return replace(explanation, reason=texts)
 
 
 def restore_type(

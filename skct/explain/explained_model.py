@@ -1,6 +1,7 @@
 """What is inside the object to explain: steps in front, model, labels, references."""
 
-from typing import Any, NamedTuple
+from copy import copy
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ class ExplainedModel(NamedTuple):
     reference : pair of ndarray or None
         Encoded training rows and their class indices.
     generator : BaseGenerator
-        What the search minimises.
+        What the search minimises, and the target probability at which it stops.
     """
 
     module: nn.Module
@@ -76,6 +77,13 @@ class ExplainedModel(NamedTuple):
     classes: np.ndarray
     reference: tuple[np.ndarray, np.ndarray] | None
     generator: BaseGenerator
+
+    def asked_for(self, confidence: float) -> Self:
+        """The same with a search for a target probability of at least `confidence`."""
+        # Of more than two classes the target may have less than a half, and another
+        # one more; with a half it is the most probable one in any case.
+        generator = copy(self.generator).set_params(threshold=max(confidence, 0.5))
+        return self._replace(generator=generator)
 
 
 def unwrap(estimator: Any) -> tuple[list, Any]:

@@ -51,12 +51,20 @@ from .explained_model import (
     unwrap,
 )
 from .explanation import CounterfactualExplanation
-from .requests import Settings, column_weights, target_codes, warn_about
+from .requests import (
+    Settings,
+    check_confidence,
+    column_weights,
+    target_codes,
+    warn_about,
+)
 
 __all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
+# Chosen by how much advice survives a retraining (docs/guide/confidence.md).
+CONFIDENCE = 0.7
 
 
 class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -70,15 +78,21 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         counts as fitted and has to return one logit per class.
     generator : str, BaseGenerator or None, default=None
         Search: "eccco", "generic", "revise" or "gravitational", with ``max_iter=200``,
-        or an instance. None: the one used in training, with `max_iter` at least 200 and
-        threshold 0.5. What a given one has to learn it learns in `fit`; without a
-        `fit` it does so from the classifier's reference rows in every `explain`.
+        or an instance. None: the one used in training, with `max_iter` at least 200.
+        Its `threshold` does not count here: `confidence` does. What a given one has to
+        learn it learns in `fit`; without a `fit` it does so from the classifier's
+        reference rows in every `explain`.
     mutability, domain : default="inherit"
         As in `CounterfactualTrainingClassifier`, in the columns and units of the X
         given here. "inherit": what the classifier was trained with (a net or module:
         unconstrained).
     target : label, array-like or None, default=None
         Default target: one label or one per row; None: the runner-up class of each row.
+    confidence : float, default=0.7
+        Target probability that a counterfactual has to reach, at least that of chance,
+        1 / n_classes. At 0.5 it ends on the decision boundary, and a model that is
+        trained again may refuse what this one has asked for; more confidence costs
+        more.
     feature_weights : dict, array-like or None, default=None
         Cost of each raw column (name or position -> weight > 0; unlisted 1).
     refine : bool, default=True
@@ -130,6 +144,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         mutability: Mapping | ArrayLike | None = "inherit",
         domain: str | Mapping | None = "inherit",
         target: Any = None,
+        confidence: float = CONFIDENCE,
         feature_weights: Mapping | ArrayLike | None = None,
         refine: bool = True,
         plausibility_weight: float = 0.5,
@@ -142,6 +157,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         self.mutability = mutability
         self.domain = domain
         self.target = target
+        self.confidence = confidence
         self.feature_weights = feature_weights
         self.refine = refine
         self.plausibility_weight = plausibility_weight
@@ -212,7 +228,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             For wrong parameters, labels that the model does not know, or a
             preprocessing step that cannot be inverted.
         """
-        self._check_parameters()
+        check_parameters(self)
         inner = unwrap(self.estimator)[1]
         with names_restored(self):
             X, y = self._validate(X, reset=True), validate_labels(self, y)
@@ -236,24 +252,6 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
                 target_codes(self.target, len(X), classes)
         self._learnt, self.estimator_ = (*learnt, model.generator), estimator
         return self
-
-    def _check_parameters(self) -> None:
-        inner = unwrap(self.estimator)[1]
-        if not isinstance(inner, (Explainable, NeuralNet, nn.Module)):
-            allowed = (
-                "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
-                "a Pipeline or FrozenEstimator around one"
-            )
-            raise parameter_error(self, "estimator", allowed, self.estimator)
-        as_random_state(self.random_state)
-        check_integer(self, "verbose", low=0)
-        if self.batch_size is not None:
-            check_integer(self, "batch_size", low=1)
-        if not isinstance(self.refine, (bool, np.bool_)):
-            raise parameter_error(self, "refine", "True or False", self.refine)
-        check_real(self, "plausibility_weight", low=0)
-        if self.generator is not None:
-            make_generator(self.generator).check()
 
     def _owner(self) -> Any:
         """The object whose column names count where the explainer is not fitted."""
@@ -295,9 +293,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         if generator is None:
             classifier = inner if isinstance(inner, Explainable) else None
             generator = self._generator(classifier, module, reference)
-        return ExplainedModel(
+        model = ExplainedModel(
             module, space, rules, constraints, classes, reference, generator
         )
+        return model.asked_for(self.confidence)
 
     def inspect(self, X: Any) -> tuple[ExplainedModel, Any]:
         """Model, encoding and constraints behind the estimator; what displays draw.
@@ -319,7 +318,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         NotFittedError
             If neither the explainer nor the classifier in it is fitted.
         """
-        self._check_parameters()
+        check_parameters(self)
         check_is_fitted(self)
         X = self._validate(X, reset=False)
         if hasattr(self, "_learnt"):
@@ -360,7 +359,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     def _trained(classifier: Explainable) -> BaseGenerator:
         """What training has searched with, made more patient."""
         trained = deepcopy(classifier.generator_)
-        return trained.set_params(max_iter=max(200, trained.max_iter), threshold=0.5)
+        return trained.set_params(max_iter=max(200, trained.max_iter))
 
     # ----------------------------------------------------------------- explaining
 
@@ -379,7 +378,12 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     @torch.inference_mode(False)
     def explain(
-        self, X: Any, target: Any = None, *, n_alternatives: int = 1
+        self,
+        X: Any,
+        target: Any = None,
+        *,
+        confidence: float | None = None,
+        n_alternatives: int = 1,
     ) -> CounterfactualExplanation:
         """Search a counterfactual for every row, or several different ones.
 
@@ -388,6 +392,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         X : DataFrame, array-like or sparse matrix of shape (n, *features)
         target : label or array-like of shape (n,), optional
             One label for all rows, or one per row; None: the constructor's.
+        confidence : float, optional
+            Target probability to reach; None: the constructor's.
         n_alternatives : int, default=1
             Counterfactuals per row, valid and cheap ones that differ most from each
             other. The first is the one that a row would get alone, if that is valid.
@@ -403,15 +409,17 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         NotFittedError
             If neither the explainer nor the classifier in it is fitted.
         ValueError
-            For an unknown target, `n_alternatives` below 1, or columns other than
-            those seen in `fit`.
+            For an unknown target, `confidence` that is no probability or below that
+            of chance, `n_alternatives` below 1, or columns other than those seen in
+            `fit`.
 
         Warns
         -----
         SearchWarning
             Once, if rows are already predicted as their target (they come back
-            unchanged), once if rows have no valid counterfactual, and once if rows have
-            fewer different ones than `n_alternatives`.
+            unchanged), once if rows have no valid counterfactual, once if theirs stay
+            below `confidence`, and once if rows have fewer different ones than
+            `n_alternatives`.
         ConstraintWarning
             If factuals lie outside a domain that was given.
 
@@ -421,12 +429,16 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         same for all rows; of these candidates a determinantal point process keeps the
         most diverse.
         """
-        self._check_parameters()
+        check_parameters(self)
         if not is_integer(n_alternatives) or n_alternatives < 1:
             allowed = "an integer >= 1"
             raise parameter_error(self, "n_alternatives", allowed, n_alternatives)
         kept_type = X
         model, X = self.inspect(X)
+        if confidence is None:
+            confidence = self.confidence
+        check_confidence(self, confidence, len(model.classes))
+        model = model.asked_for(confidence)
         space = model.space
         X = space.with_all_categories(X)
         warn_outside(space.schema, model.rules, X)
@@ -435,6 +447,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             n_alternatives,
             self.refine,
             self.plausibility_weight,
+            confidence,
         )
         codes = target_codes(
             self.target if target is None else target, len(X), model.classes
@@ -449,8 +462,29 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
             wanted = None if codes is None else codes[rows]
             parts.append(explain_batch(model, take(X, rows), rows, wanted, settings))
         explanation = concatenate(parts)
-        warn_about(explanation, model.generator)
+        warn_about(explanation, model.generator, confidence)
         return restore_type(explanation, kept_type)
+
+
+def check_parameters(explainer: CounterfactualExplainer) -> None:
+    """Raise a ValueError that names the first parameter out of range."""
+    inner = unwrap(explainer.estimator)[1]
+    if not isinstance(inner, (Explainable, NeuralNet, nn.Module)):
+        allowed = (
+            "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
+            "a Pipeline or FrozenEstimator around one"
+        )
+        raise parameter_error(explainer, "estimator", allowed, explainer.estimator)
+    as_random_state(explainer.random_state)
+    check_integer(explainer, "verbose", low=0)
+    if explainer.batch_size is not None:
+        check_integer(explainer, "batch_size", low=1)
+    if not isinstance(explainer.refine, (bool, np.bool_)):
+        raise parameter_error(explainer, "refine", "True or False", explainer.refine)
+    check_real(explainer, "plausibility_weight", low=0)
+    check_real(explainer, "confidence", low=0, high=1, open_low=True, open_high=True)
+    if explainer.generator is not None:
+        make_generator(explainer.generator).check()
 
 
 def as_explainer(estimator: Any, **params: Any) -> CounterfactualExplainer:

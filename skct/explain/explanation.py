@@ -57,7 +57,8 @@ class CounterfactualExplanation:
         Whether the model assigns the counterfactual, as it stands in the table, to its
         target.
     mature : bool ndarray of shape (n,)
-        Whether its target probability reaches the generator's threshold.
+        Whether it is valid, and its target probability reaches the confidence that
+        was asked for.
     cost : ndarray of shape (n,)
         (Weighted) L1 distance from the factual in standardised units; a changed
         category counts 1.
@@ -71,8 +72,8 @@ class CounterfactualExplanation:
     n_iter : ndarray of shape (n,)
         Steps of the search.
     reason : ndarray of str of shape (n,)
-        Why a row has no valid counterfactual, or that it hardly differs
-        from an earlier alternative; empty otherwise.
+        Why a row has no valid counterfactual or one short of the confidence, or that
+        it hardly differs from an earlier alternative; empty otherwise.
     alternative : int ndarray of shape (n,) or None
         With several counterfactuals per row their number, from 0; rows then repeat
         in `row`, and frames have a (row, alternative) index.
@@ -182,10 +183,12 @@ class CounterfactualExplanation:
         Returns
         -------
         summary : Series
-            Number of rows, share of valid ones; over the valid ones mean cost,
-            implausibility, target probability and number of changed features.
+            Number of rows, shares of valid and of mature ones; over the valid ones mean
+            cost, implausibility, target probability and number of changed features.
         """
-        values = {"n_rows": len(self), "valid": self.valid.mean() if len(self) else 0.0}
+        values: dict[str, Any] = {"n_rows": len(self)}
+        for share in ("valid", "mature"):
+            values[share] = getattr(self, share).mean() if len(self) else 0.0
         for name in FIGURES:
             figure = getattr(self, name)
             if figure is not None:
@@ -205,7 +208,7 @@ class CounterfactualExplanation:
         Returns
         -------
         table : DataFrame of shape (n_groups, n_figures)
-            `summary` of each group: n_rows, valid (share of valid ones) and, over the
+            `summary` of each group: n_rows, valid and mature (shares) and, over the
             valid ones, mean cost, implausibility, probability and n_changed; NaN where
             a group has no valid counterfactual.
 

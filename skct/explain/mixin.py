@@ -15,7 +15,12 @@ class RecourseMixin(Explainable):
     """Gives a classifier that is `Explainable` its `explain`."""
 
     def explain(
-        self, X: Any, target: Any = None, *, n_alternatives: int = 1
+        self,
+        X: Any,
+        target: Any = None,
+        *,
+        confidence: float | None = None,
+        n_alternatives: int = 1,
     ) -> CounterfactualExplanation:
         """Counterfactuals of the rows of X, in raw units.
 
@@ -26,6 +31,9 @@ class RecourseMixin(Explainable):
         X : DataFrame, array-like or sparse matrix of shape (n, *features)
         target : label or array-like of shape (n,), optional
             One label for all rows, or one per row; None: the runner-up class.
+        confidence : float, optional
+            Target probability that a counterfactual has to reach; None: that of
+            `CounterfactualExplainer`, 0.7.
         n_alternatives : int, default=1
             Different counterfactuals per row.
 
@@ -35,4 +43,6 @@ class RecourseMixin(Explainable):
         """
         check_is_fitted(self)
         explainer = CounterfactualExplainer(self, random_state=self.seed_)
-        return explainer.explain(X, target, n_alternatives=n_alternatives)
+        return explainer.explain(
+            X, target, confidence=confidence, n_alternatives=n_alternatives
+        )

@@ -15,7 +15,13 @@ from ..generators.base import BaseGenerator
 from ..utils.validation import is_number, parameter_error, unknown_name
 from .explanation import CounterfactualExplanation
 
-__all__ = ["Batch", "Settings", "target_codes", "warn_about"]
+__all__ = [
+    "Batch",
+    "Settings",
+    "check_confidence",
+    "target_codes",
+    "warn_about",
+]
 
 
 class Settings(NamedTuple):
@@ -25,6 +31,7 @@ class Settings(NamedTuple):
     n_alternatives: int
     refine: bool
     plausibility_weight: float
+    confidence: float  # target probability to reach
 
 
 class Batch(NamedTuple):
@@ -40,6 +47,17 @@ class Batch(NamedTuple):
         """All rows, and all of them again."""
         again = np.tile(np.arange(len(self.rows)), times)
         return Batch(*(take(part, again) for part in self))
+
+
+def check_confidence(owner: Any, confidence: float, n_classes: int) -> None:
+    """Raise a ValueError for less than what chance gives, or no probability at all."""
+    chance = 1 / n_classes
+    if not is_number(confidence) or not chance <= confidence < 1:
+        allowed = (
+            f"a target probability of at least {chance:.3g}, which chance gives with "
+            f"{n_classes} classes, and below 1"
+        )
+        raise parameter_error(owner, "confidence", allowed, confidence)
 
 
 def target_codes(target: Any, n: int, classes: np.ndarray) -> Tensor | None:
@@ -62,14 +80,15 @@ def target_codes(target: Any, n: int, classes: np.ndarray) -> Tensor | None:
 
 
 def warn_about(
-    explanation: CounterfactualExplanation, generator: BaseGenerator
+    explanation: CounterfactualExplanation, generator: BaseGenerator, confidence: float
 ) -> None:
-    """Count rows that needed no change, have no counterfactual or too few of them."""
+    """Count rows that needed no change, and those that did not get all they wanted."""
     if explanation.alternative is not None:
         warn_about_alternatives(explanation)
         explanation = explanation[explanation.alternative == 0]
     n = len(explanation)
-    n_done = int((explanation.predicted == explanation.target).sum())
+    changed = explanation.predicted != explanation.target
+    n_done = int((~changed).sum())
     if n_done:
         warnings.warn(
             f"{n_done} of {n} rows are already predicted as their target and come "
@@ -78,6 +97,15 @@ def warn_about(
             stacklevel=3,
         )
     n_failed = int((~explanation.valid).sum())
+    n_unsure = int((explanation.valid & ~explanation.mature & changed).sum())
+    if n_unsure:
+        warnings.warn(
+            f"{n_unsure} of {n} rows have a counterfactual that the model assigns to "
+            f"their target, but with less than confidence={confidence:g}; see "
+            "`reason`. Loosen mutability or domain, or ask for less confidence.",
+            SearchWarning,
+            stacklevel=3,
+        )
     if n_failed:
         warnings.warn(
             f"{n_failed} of {n} rows have no valid counterfactual within "

@@ -127,9 +127,8 @@ def remark(explanation: Explanation, i: int) -> str:
         return f"no valid counterfactual; {reason}"
     if explanation.predicted[i] == explanation.target[i]:
         return "already predicted as the target; nothing has to change"
-    if not explanation.mature[i]:
-        low = "target probability below the threshold of the search"
-        return f"{low}; {reason}" if reason else low
+    if not explanation.mature[i] and not reason:
+        return "target probability below the confidence asked for"
     return reason
 
 
@@ -148,10 +147,11 @@ def by_group(explanation: Explanation, groups: object) -> pd.DataFrame:
         for name in FIGURES
         if name != "cost" and getattr(explanation, name) is not None
     }
-    rows = pd.DataFrame(figures)
+    rows = pd.DataFrame({"mature": explanation.mature, **figures})
     means = rows.groupby(group, dropna=False, observed=True).mean()
     table = table.rename(columns={"n": "n_rows", "validity": "valid"})
     table = table[["n_rows", "valid", "cost"]].assign(**means)
+    table.insert(2, "mature", table.pop("mature"))
     name = "group" if group.name is None else group.name
     return table.rename_axis([name])  # in a list, since a MultiIndex names by tuples
 

@@ -51,6 +51,7 @@ class SearchTask(NamedTuple):
     constraints: Constraints
     epsilon: float | None
     buffers: SearchBuffers
+    keep_best: bool = False
 
 
 @dataclass
@@ -72,6 +73,8 @@ class SearchRows(FactualRows):
     x_discrete: Tensor  # (n, *features) what the model sees of it
     inside: Tensor  # (n,) whether the path has not left the epsilon ball
     moving: Tensor  # (n,) whether the counterfactual is still to be found
+    best: Tensor | None  # (n, *features) most convincing state, where that is kept
+    best_score: Tensor  # (n,) its target probability, plus 1 if it is valid
 
 
 class Descent:
@@ -100,6 +103,8 @@ class Descent:
             x_discrete=factual,
             inside=all_rows,
             moving=all_rows,
+            best=factual if task.keep_best else None,
+            best_score=torch.zeros_like(factual.flatten(1)[:, 0]),
         )
 
     def advance(self, step: int) -> bool:
@@ -107,6 +112,7 @@ class Descent:
         rows = self.rows
         logits, pull_back = self.forward(rows.x_discrete)
         probability = logits.softmax(1).gather(1, rows.target[:, None]).squeeze(1)
+        self.update_best(logits, probability)
         self.record(rows.moving & (probability >= self.task.generator.threshold))
         if not rows.moving.any():
             return False
@@ -208,8 +214,24 @@ class Descent:
         buffer.index_copy_(0, position, values.index_select(0, some))
 
     def finish(self) -> None:
-        """Record the rows that still move."""
+        """Record the rows that still move: where they are, or where they were best."""
+        if self.rows.best is not None:
+            logits, _ = self.forward(self.rows.x_discrete)
+            probability = logits.softmax(1).gather(1, self.rows.target[:, None])
+            self.update_best(logits, probability.squeeze(1))
+            self.rows.x_discrete = self.rows.best
         self.record(self.rows.moving)
+
+    def update_best(self, logits: Tensor, probability: Tensor) -> None:
+        """Keep states that are more convincing than all before; valid ones first."""
+        rows = self.rows
+        if rows.best is None:
+            return
+        score = probability.detach() + (logits.argmax(1) == rows.target)
+        better = score > rows.best_score
+        rows.best_score = torch.where(better, score, rows.best_score)
+        better = better.reshape(-1, *[1] * (rows.best.dim() - 1))
+        rows.best = torch.where(better, rows.x_discrete, rows.best)
 
     def present(self) -> Tensor:
         """Where all rows of the search are now."""

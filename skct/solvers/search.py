@@ -40,6 +40,7 @@ def search(
     *,
     epsilon: float | None = None,
     weights: Tensor | None = None,
+    keep_best: bool = False,
 ) -> SearchResult:
     """Search one counterfactual per row by projected gradient descent.
 
@@ -61,12 +62,16 @@ def search(
         the last state on the path inside it. None: the factual itself.
     weights : Tensor of shape (*features,) or (n, *features), optional
         Cost of each feature; steps along costly features are shorter.
+    keep_best : bool, default=False
+        What a row that never meets the threshold is left with: the state of its path
+        with the highest target probability, those first that are assigned to the
+        target. False: its last state, as in the reference code.
 
     Returns
     -------
     result : SearchResult
         A row that meets the threshold at the start has ``n_iter=0``. A row that never
-        does holds its last feasible state, with ``mature=False``.
+        does holds a feasible state, with ``mature=False``.
 
     Raises
     ------
@@ -115,7 +120,7 @@ def search(
     position = torch.arange(len(factual), device=factual.device)
     rows = FactualRows(position, factual, target, weights)
     buffers = SearchBuffers.start(factual, target)
-    task = SearchTask(model, generator, constraints, epsilon, buffers)
+    task = SearchTask(model, generator, constraints, epsilon, buffers, keep_best)
     with evaluation_mode(model), torch.enable_grad():
         # A generator: each block is in the cache when it takes its first steps.
         parts = (Descent(task, rows.take(at)) for at in blocks(position, factual))

@@ -660,6 +660,6 @@ def test_a_category_of_one_value_that_its_encoder_drops_keeps_its_type():
     space = FeatureSpace(columns.fit(X), X)
     assert space.encode(X).tolist() == [[1.5], [2.0]]
     model = quick(epochs=60, preprocessor=columns).fit(X, [0, 1])
-    answer = model.explain(X)
+    answer = model.explain(X, confidence=0.5)  # two rows teach no more
     assert answer.valid.all()
     assert list(answer.counterfactual["job"]) == ["cook"] * 2

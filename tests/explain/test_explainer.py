@@ -1,3 +1,5 @@
+import math
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch import nn
 
 from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, search
 from skct.exceptions import ConstraintWarning, SearchWarning
+from skct.scoring import get_scorer
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +214,9 @@ def test_without_reference_rows_there_is_no_implausibility(applicants):
     assert "implausibility" not in answer.to_json()
 
 
-def test_a_bare_module_with_a_closed_form_answer():
-    """Logits (0, x0): the cheapest answer lies on x0 = 0, other columns untouched."""
+@pytest.mark.parametrize("confidence", [0.5, 0.7, 0.95])
+def test_a_bare_module_with_a_closed_form_answer(confidence):
+    """Logits (0, x0): x0 = logit(confidence) is cheapest, other columns untouched."""
     module = nn.Linear(3, 2)
     with torch.no_grad():
         module.weight.zero_()
@@ -221,12 +225,14 @@ def test_a_bare_module_with_a_closed_form_answer():
     X = np.random.default_rng(0).normal(size=(40, 3)) - [2.0, 0, 0]
     y = np.where(np.arange(40) % 2, "yes", "no")
     explainer = CounterfactualExplainer(
-        module, generator=GenericGenerator(max_iter=999)
+        module, generator=GenericGenerator(max_iter=999), confidence=confidence
     )
     answer = explainer.fit(X, y).explain(X[X[:, 0] < 0], target="yes")
     assert answer.valid.all()
     assert (answer.counterfactual[:, 1:] == answer.factual[:, 1:]).all()
-    np.testing.assert_allclose(answer.counterfactual[:, 0], 0, atol=0.02)
+    wanted = math.log(confidence / (1 - confidence))
+    np.testing.assert_allclose(answer.counterfactual[:, 0], wanted, atol=0.02)
+    assert answer.mature.all()
     with pytest.raises(NotFittedError):
         CounterfactualExplainer(module).explain(X)
 
@@ -279,9 +285,10 @@ def test_the_default_generator_is_the_trained_one_made_patient(applicants):
     X, y = applicants
     trained = ECCCoGenerator(max_iter=25, threshold=0.55, lambda_energy=0.5)
     clf = quick(epochs=6, generator=trained).fit(X, y)
-    view = CounterfactualExplainer(clf).inspect(X)[0]
+    view = CounterfactualExplainer(clf, confidence=0.6).inspect(X)[0]
     assert view.generator.max_iter == 200
-    assert view.generator.threshold == 0.5
+    assert view.generator.threshold == 0.6
+    assert clf.generator_.threshold == 0.55
     assert view.generator.lambda_energy == 0.5
 
 
@@ -518,3 +525,102 @@ def test_a_row_of_an_object_column_is_written_alike_alone_and_in_company():
     alone = clf.explain(rows[:1]).counterfactual["n"].iloc[0]
     assert alone == pytest.approx(together.iloc[0], abs=1e-5)
     assert alone != round(alone)
+
+
+# ----------------------------------------------------------------------- confidence
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.7, 0.95])
+def test_counterfactuals_reach_the_confidence_or_say_what_they_reached(
+    fitted, applicants, confidence
+):
+    X = applicants[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SearchWarning)
+        answer = fitted.explain(X, confidence=confidence)
+    table = answer.counterfactual
+    codes = pd.Index(fitted.classes_).get_indexer(answer.target)
+    told = fitted.predict_proba(table)[np.arange(len(X)), codes]
+    np.testing.assert_array_equal(told, answer.probability)
+    assert (answer.mature == (answer.valid & (told >= confidence))).all()
+    assert answer.mature.mean() > 0.9
+    assert (answer.reason[answer.mature] == "").all()
+    assert all(answer.reason[~answer.mature])
+    assert answer.summary()["mature"] == answer.mature.mean()
+
+
+def test_more_confidence_costs_more(fitted, applicants):
+    X = applicants[0]
+    costs = [
+        fitted.explain(X, confidence=confidence).cost.mean()
+        for confidence in (0.5, 0.7, 0.9)
+    ]
+    assert costs[0] < costs[1] < costs[2]
+
+
+def flat_beyond(limit):
+    """Module whose target probability rises along x0 up to a limit, and not further."""
+
+    class Flat(nn.Module):
+        def forward(self, x):
+            odds = x[:, :1].clamp(max=math.log(limit / (1 - limit)))
+            return torch.cat([torch.zeros_like(odds), odds], 1)
+
+    return Flat()
+
+
+def test_the_most_convincing_counterfactual_is_kept_where_the_confidence_is_too_high():
+    X = np.random.default_rng(0).normal(size=(40, 2)) - [3.0, 0.0]
+    y = np.arange(40) % 2
+    explainer = CounterfactualExplainer(flat_beyond(0.6), confidence=0.8).fit(X, y)
+    with pytest.warns(SearchWarning, match=r"40 of 40 rows .*confidence=0.8") as told:
+        answer = explainer.explain(X, target=1)
+    assert len(told) == 1
+    assert answer.valid.all()
+    assert not answer.mature.any()
+    np.testing.assert_allclose(answer.probability, 0.6, atol=1e-6)
+    assert set(answer.reason) == {"reached target probability 0.60, asked for 0.8"}
+    assert answer.summary()["mature"] == 0
+    assert explainer.explain(X, target=1, confidence=0.55).mature.all()
+
+
+def test_flat_ground_in_front_of_the_target_is_crossed():
+    """Slope 0 for a stretch: the descent stays there, steps along a column do not."""
+
+    class Step(nn.Module):
+        def forward(self, x):
+            odds = 8 * torch.relu(x[:, :1] - 1) + 1e-4 * x[:, :1] - 2
+            return torch.cat([torch.zeros_like(odds), odds], 1)
+
+    X = np.linspace(-2, 0.5, 30)[:, None] + [[0.0, 0.0]]
+    explainer = CounterfactualExplainer(Step()).fit(X + [[1.0, 0]], np.arange(30) % 2)
+    answer = explainer.explain(X, target=1)
+    assert answer.mature.all()
+    rough = CounterfactualExplainer(Step(), refine=False).fit(X, np.arange(30) % 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert not rough.explain(X, target=1).valid.any()
+
+
+def test_with_many_classes_a_low_confidence_still_gives_the_target(iris):
+    clf, X, _ = iris
+    answer = clf.explain(X[clf.predict(X) != 1], target=1, confidence=0.35)
+    assert answer.valid.all()
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.49, 1.0, 70, np.nan, "high", None])
+def test_a_confidence_that_is_none_is_refused(fitted, applicants, confidence):
+    X = applicants[0][:2]
+    if confidence is not None:
+        with pytest.raises(ValueError, match="'confidence'"):
+            fitted.explain(X, confidence=confidence)
+    with pytest.raises(ValueError, match="'confidence'"):
+        CounterfactualExplainer(fitted, confidence=confidence).explain(X)
+
+
+def test_scorers_pass_the_confidence_on(fitted, applicants):
+    costs = [
+        get_scorer("neg_cost", confidence=confidence)(fitted, *applicants)
+        for confidence in (0.5, 0.7, None)
+    ]
+    assert costs[0] > costs[1] == costs[2]

@@ -543,8 +543,10 @@ def test_revise_is_more_plausible_than_generic_on_the_moons_of_a_plain_net(seed)
     assert clf.score(X, y) > 0.97
     near, far = [], []
     for generator in (REVISEGenerator(random_state=seed), GenericGenerator()):
-        generator.set_params(max_iter=200, threshold=0.9)
-        explainer = CounterfactualExplainer(clf, generator=generator, refine=False)
+        generator.set_params(max_iter=200)
+        explainer = CounterfactualExplainer(
+            clf, generator=generator, confidence=0.9, refine=False
+        )
         explanation = explainer.fit(X, y).explain(X)
         assert explanation.valid.mean() > 0.97
         far.append(explanation.implausibility.mean())

@@ -170,7 +170,7 @@ def test_cards_without_changes_say_why(explanation):
     assert ["income may only rise", "30"] in rows_of(next(failed.iter("table")))
     assert "nothing has to change" in text_of(done)
     low = replace(explanation, mature=np.zeros(4, dtype=bool))
-    assert "below the threshold" in text_of(next(parse(low.to_html()).iter("article")))
+    assert "below the confidence" in text_of(next(parse(low.to_html()).iter("article")))
 
 
 def test_alternatives_without_reference_rows_and_mutability_are_shown(explanation):
