@@ -79,7 +79,8 @@ class Problem:
         self.estimator = self.explained = clf
 
     def explainer(self, **options):
-        """Ours, with reference rows."""
+        """Ours, with reference rows; to the boundary, where the others stop."""
+        options = {"confidence": 0.5, **options}
         explainer = CounterfactualExplainer(self.explained, **options)
         return explainer.fit(self.train, self.labels)
 

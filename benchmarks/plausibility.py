@@ -91,12 +91,14 @@ def train(data, setting, seed, **params):
     return clf.set_params(**params).fit(*data)
 
 
-def explain(clf, X, threshold, weight, mutability):
-    generator = ECCCoGenerator(
-        max_iter=50, threshold=threshold, lambda_cost=0.0, lambda_energy=weight
-    )
+def explain(clf, X, confidence, weight, mutability):
+    generator = ECCCoGenerator(max_iter=50, lambda_cost=0.0, lambda_energy=weight)
     explainer = CounterfactualExplainer(
-        clf, generator=generator, mutability=mutability, refine=False
+        clf,
+        generator=generator,
+        confidence=confidence,
+        mutability=mutability,
+        refine=False,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SearchWarning)

@@ -59,7 +59,7 @@ def evaluate(task, target, found, valid):
 
 def explained(task, module, target, **options):
     """Figures of our counterfactuals, and milliseconds."""
-    explainer = CounterfactualExplainer(module, domain=None, **options)
+    explainer = CounterfactualExplainer(module, domain=None, confidence=0.5, **options)
     explainer.fit(task.X_train, task.y_train)
     seconds = []
     for _ in range(6):

@@ -56,11 +56,13 @@ ct = [train(seed) for seed in range(3)]
 # Means over three training seeds, and the standard deviation between them.
 
 factuals = X_test[:300]
-typical = ECCCoGenerator(threshold=0.95, max_iter=100)
+typical = ECCCoGenerator(max_iter=100)
 
 
 def explain(clf, rows, target=None):
-    explainer = CounterfactualExplainer(clf, generator=typical, refine=False)
+    explainer = CounterfactualExplainer(
+        clf, generator=typical, confidence=0.95, refine=False
+    )
     return explainer.explain(rows, target)
 
 

@@ -63,8 +63,12 @@ print(f"accuracy as it stands: {net.score(X_test, y_test):.3f}")
 # The explainer takes the skorch net; the bare ``net.module_`` would do as well. It
 # needs some observed rows, from which it learns the domain and judges plausibility.
 
-generator = ECCCoGenerator(threshold=0.9, max_iter=100)
-options = {"generator": generator, "domain": "auto", "refine": False}
+options = {
+    "generator": ECCCoGenerator(max_iter=100),
+    "confidence": 0.9,
+    "domain": "auto",
+    "refine": False,
+}
 before = CounterfactualExplainer(net, **options).fit(X_train, y_train)
 print(before.explain(X_test).summary().round(2).to_string())
 

@@ -207,9 +207,7 @@ def check_scorer(scorer: CounterfactualScorer) -> None:
     if not scorer.names or len(set(scorer.names)) < len(scorer.names):
         raise parameter_error(scorer, "names", "different names", scorer.names)
     if scorer.confidence is not None:
-        check_real(
-            scorer, "confidence", low=0, high=1, open_low=True, open_high=True
-        )
+        check_real(scorer, "confidence", low=0, high=1, open_low=True, open_high=True)
     for name in ("epsilon", "noise"):
         check_real(scorer, name, low=0)
     for name in ("n_alternatives", "n_models"):
