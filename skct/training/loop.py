@@ -158,9 +158,9 @@ class CounterfactualLoop(GuardedNet):
     ) -> LossTerms:
         """Eq. 2 on one chunk; `output` are those of its rows as `packed` puts them."""
         objective = self.objective_
-        nascent, *pair = output.split(len(pairs.target))
+        nascent, made, real = output.split(len(pairs.target))
         adversarial = self.get_loss(nascent, pairs.label, training=True)
-        logits = map(self._as_logits, pair)
+        logits = self._as_logits(made), self._as_logits(real)
         outputs = Outputs(*logits, passes.slopes, self.constraints_)
         divergence, regulariser = objective.terms(pairs, outputs)
         return counterfactual_loss(
