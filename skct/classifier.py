@@ -20,25 +20,21 @@ from .generators.base import BaseGenerator
 from .generators.registry import GENERATORS, make_generator
 from .persistence import PersistenceMixin
 from .preprocessing import fit_preprocessor
-from .training.checks import check_net
 from .training.history import trained, warn_immature
 from .training.make_net import make_net
 from .training.net import SHARED, CounterfactualNet
 from .training.objective import Objective
-from .training.objectives import LAMBDAS, OBJECTIVES, make_objective
+from .training.objectives import OBJECTIVES
+from .training.parameters import check_parameters
 from .utils.class_weight import criterion_weight, same_weight
 from .utils.dask import dask_token
 from .utils.model import sound_logits
 from .utils.params import NestedParams
 from .utils.random import Seed, draw_seed, seeded
 from .utils.validation import (
-    check_integer,
-    check_n_counterfactuals,
-    check_real,
     label_codes,
     label_set,
     names_restored,
-    parameter_error,
     validate_labels,
     validate_table,
 )
@@ -457,35 +453,3 @@ class CounterfactualTrainingClassifier(
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
-
-
-def check_parameters(classifier: CounterfactualTrainingClassifier) -> None:
-    """Raise a ValueError that names the first parameter out of range."""
-    make_objective(classifier.objective)
-    for name in LAMBDAS:
-        if getattr(classifier, name) is not None:
-            check_real(classifier, name, low=0)
-    check_real(classifier, "burn_in", low=0, high=1)
-    check_n_counterfactuals(classifier)
-    check_integer(classifier, "n_reference", low=0)
-    check_integer(classifier, "verbose", low=0)
-    if not isinstance(classifier.warm_start, (bool, np.bool_)):
-        raise parameter_error(
-            classifier, "warm_start", "True or False", classifier.warm_start
-        )
-    make_generator(classifier.generator).check()
-    if isinstance(classifier.net, CounterfactualNet):
-        check_net(classifier.net)
-    if not (classifier.net is None or isinstance(classifier.net, NeuralNetClassifier)):
-        allowed = "None, a CounterfactualNet or a skorch NeuralNetClassifier"
-        raise parameter_error(classifier, "net", allowed, classifier.net)
-    if not (
-        classifier.preprocessor is None
-        or classifier.preprocessor == "auto"
-        or hasattr(classifier.preprocessor, "fit_transform")
-        and not isinstance(classifier.preprocessor, type)
-    ):
-        allowed = "'auto', None or a transformer"
-        raise parameter_error(
-            classifier, "preprocessor", allowed, classifier.preprocessor
-        )
