@@ -20,6 +20,7 @@ from .generators.base import BaseGenerator
 from .generators.registry import GENERATORS, make_generator
 from .persistence import PersistenceMixin
 from .preprocessing import fit_preprocessor
+from .training.early_stopping import best_epoch, set_validation, wants_early_stopping
 from .training.history import trained, warn_immature
 from .training.make_net import make_net
 from .training.net import SHARED, CounterfactualNet
@@ -102,6 +103,14 @@ class CounterfactualTrainingClassifier(
         Weight of each label in the classification and adversarial losses.
     n_reference : int, default=1000
         Training rows per class kept to judge plausibility (0: none, for privacy).
+    early_stopping : bool or "auto", default="auto"
+        Hold rows out, stop once their loss no longer falls, and keep the best weights.
+        "auto": if there are at least 500 rows, and 20 of each class. False: train for
+        ``net__max_epochs``. A `train_split` of the net says which rows are held out.
+    validation_fraction : float, default=0.1
+        Share of the rows that is held out, of each class alike.
+    n_iter_no_change : int, default=10
+        Epochs without a lower loss before training stops.
     warm_start : bool, default=False
         Go on from the weights of the last `fit`, or of an initialised `net`.
     random_state : int, RandomState or None, default=None
@@ -131,6 +140,8 @@ class CounterfactualTrainingClassifier(
         Only if X had string column names.
     n_iter_ : int
         Epochs trained.
+    best_epoch_ : int
+        Epoch whose weights are kept; `n_iter_` without early stopping.
     seed_ : int
         Seed that `fit` drew from `random_state`.
     history_ : DataFrame
@@ -181,6 +192,9 @@ class CounterfactualTrainingClassifier(
         burn_in: float = 0.0,
         class_weight: Mapping | str | None = None,
         n_reference: int = 1000,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
         warm_start: bool = False,
         random_state: Seed = None,
         verbose: int = 0,
@@ -198,6 +212,9 @@ class CounterfactualTrainingClassifier(
         self.burn_in = burn_in
         self.class_weight = class_weight
         self.n_reference = n_reference
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -268,7 +285,7 @@ class CounterfactualTrainingClassifier(
         with names_restored(self):
             X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
             check_consistent_length(X, y)
-            state = self._go_on(X, y) if going_on else self._start(X, y)
+            state = warm_state(self, X, y) if going_on else self._start(X, y)
             warn_outside(state["feature_space_"].schema, state["rules_"], X)
             self._train(state, X, y)
         if self.net_.objective_.needs_mature:
@@ -305,33 +322,8 @@ class CounterfactualTrainingClassifier(
         with names_restored(self):
             X, y = self._validate(X, reset=first), validate_labels(self, y)
             check_consistent_length(X, y)
-            state = self._start(X, y, classes) if first else self._state(X, y)
+            state = self._start(X, y, classes) if first else kept_state(self, X, y)
             return self._train(state, X, y, epochs=1)
-
-    def _state(self, X: Any, y: np.ndarray) -> dict[str, Any]:
-        """What is fixed already, with reference rows for classes that lack some."""
-        state = {name: vars(self)[name] for name in FITTED}
-        codes = label_codes(y, self.classes_)
-        state["reference_"] = top_up(
-            self.reference_,
-            draw_reference(self.feature_space_, X, codes, self.seed_, self.n_reference),
-            self.n_reference,
-        )
-        return state
-
-    def _go_on(self, X: Any, y: np.ndarray) -> dict[str, Any]:
-        """State of a warm start: constraints and net follow the parameters."""
-        state = self._state(X, y)
-        space, net = state["feature_space_"], state["net_"]
-        state["rules_"] = space.rules(self.mutability, self.domain)
-        state["constraints_"] = space.constraints(state["rules_"])
-        given = CounterfactualNet() if self.net is None else self.net
-        names = ("lr", "max_epochs", "batch_size")
-        net.set_params(**{name: getattr(given, name) for name in names})
-        weight = criterion_weight(self, state["classes_"], y)
-        if not same_weight(weight, getattr(net.criterion_, "weight", None)):
-            net.set_params(criterion__weight=weight)
-        return state
 
     def _start(self, X: Any, y: np.ndarray, classes: ArrayLike | None = None) -> dict:
         """Everything that is fixed before the first epoch, as a dict of attributes.
@@ -373,6 +365,14 @@ class CounterfactualTrainingClassifier(
         net, seed = state["net_"], state["seed_"]
         encoded = state["feature_space_"].encode(X)
         codes = label_codes(y, state["classes_"])
+        set_validation(
+            self,
+            net,
+            seed,
+            stop=epochs is None and wants_early_stopping(self, codes),
+            encode=state["feature_space_"].encode,
+            classes=state["classes_"],
+        )
         net.set_params(
             **{name: getattr(self, name) for name in SHARED},
             generator=make_generator(self.generator),
@@ -385,7 +385,7 @@ class CounterfactualTrainingClassifier(
                 net.earlier_rows_ = state["reference_"]
             net.partial_fit(encoded, codes, epochs=epochs)
         vars(net).pop("earlier_rows_", None)
-        self.__dict__.update(state, **trained(net))
+        self.__dict__.update(state, **trained(net), best_epoch_=best_epoch(net))
         return self
 
     # ----------------------------------------------------------------- validation
@@ -453,3 +453,40 @@ class CounterfactualTrainingClassifier(
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
+
+
+def kept_state(
+    classifier: CounterfactualTrainingClassifier, X: Any, y: np.ndarray
+) -> dict[str, Any]:
+    """What is fixed already, with reference rows for classes that lack some."""
+    state = {name: vars(classifier)[name] for name in FITTED}
+    codes = label_codes(y, classifier.classes_)
+    state["reference_"] = top_up(
+        classifier.reference_,
+        draw_reference(
+            classifier.feature_space_,
+            X,
+            codes,
+            classifier.seed_,
+            classifier.n_reference,
+        ),
+        classifier.n_reference,
+    )
+    return state
+
+
+def warm_state(
+    classifier: CounterfactualTrainingClassifier, X: Any, y: np.ndarray
+) -> dict[str, Any]:
+    """State of a warm start: constraints and net follow the parameters."""
+    state = kept_state(classifier, X, y)
+    space, net = state["feature_space_"], state["net_"]
+    state["rules_"] = space.rules(classifier.mutability, classifier.domain)
+    state["constraints_"] = space.constraints(state["rules_"])
+    given = CounterfactualNet() if classifier.net is None else classifier.net
+    names = ("lr", "max_epochs", "batch_size")
+    net.set_params(**{name: getattr(given, name) for name in names})
+    weight = criterion_weight(classifier, state["classes_"], y)
+    if not same_weight(weight, getattr(net.criterion_, "weight", None)):
+        net.set_params(criterion__weight=weight)
+    return state

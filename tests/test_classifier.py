@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import log_loss
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -22,6 +23,9 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch import NeuralNetClassifier
+from skorch.callbacks import EarlyStopping
+from skorch.dataset import Dataset, ValidSplit
+from skorch.helper import predefined_split
 from torch import nn
 
 from skct import (
@@ -31,6 +35,7 @@ from skct import (
     GenericGenerator,
 )
 from skct.exceptions import ConstraintWarning, ImputationWarning, SearchWarning
+from skct.utils.random import seeded
 
 
 def weights(clf):
@@ -600,3 +605,124 @@ def test_rows_whose_logits_overflow_are_named_and_not_made_nan():
     for method in (clf.predict_proba, clf.predict, clf.explain):
         with pytest.raises(ValueError, match="1 of 3 rows, the first of them row 1"):
             method(far)
+
+
+# ------------------------------------------------------------------ early stopping
+
+
+PLAIN = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
+
+
+@pytest.fixture(scope="module")
+def many():
+    return people(700)
+
+
+def validation_loss(clf, X, y):
+    codes = pd.Index(clf.classes_).get_indexer(y)
+    p = clf.predict_proba(X).astype(float)
+    return log_loss(codes, p / p.sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("weights", [PLAIN, {}], ids=["plain", "counterfactual"])
+def test_training_stops_where_held_out_rows_say_so_and_keeps_the_best(many, weights):
+    X, y = many
+    clf = quick(200, n_iter_no_change=3, **weights).fit(X, y)
+    history = clf.history_
+    assert clf.n_iter_ == len(history) == clf.best_epoch_ + 3 < 200
+    assert history["valid_loss"].idxmin() == clf.best_epoch_ - 1
+    shorter = quick(clf.best_epoch_, early_stopping=True, **weights).fit(X, y)
+    np.testing.assert_array_equal(shorter.predict_proba(X), clf.predict_proba(X))
+
+
+def test_with_early_stopping_a_plain_fit_is_that_of_skorch_bit_for_bit(many):
+    X, y = many
+    X = X[["age", "income", "children"]].to_numpy(dtype=float)
+    X = (X - X.mean(0)) / X.std(0)
+    clf = quick(60, preprocessor=None, n_iter_no_change=2, **PLAIN).fit(X, y)
+    net = NeuralNetClassifier(
+        MLP,
+        module__n_features_in=3,
+        module__n_classes=2,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        max_epochs=60,
+        lr=0.02,
+        batch_size=32,
+        iterator_train__shuffle=True,
+        train_split=ValidSplit(0.1, stratified=True, random_state=clf.seed_),
+        callbacks=[EarlyStopping(patience=2, load_best=True)],
+        verbose=0,
+    )
+    encoded = clf.feature_space_.encode(X)
+    with seeded(clf.seed_):
+        net.fit(encoded, (y == clf.classes_[1]).astype("int64"))
+    assert len(net.history) == clf.n_iter_ < 60
+    np.testing.assert_array_equal(net.predict_proba(encoded), clf.predict_proba(X))
+
+
+def test_early_stopping_is_off_for_tiny_tables_and_on_request(many, applicants):
+    X, y = many
+    assert "valid_loss" not in quick(2).fit(*applicants).history_
+    off = quick(2, early_stopping=False).fit(X, y)
+    assert "valid_loss" not in off.history_
+    assert off.n_iter_ == off.best_epoch_ == 2
+    assert "valid_loss" in quick(2, early_stopping=True).fit(*applicants).history_
+    on = quick(2).fit(X, y)
+    on.partial_fit(X, y)  # goes on with all rows
+    assert np.isnan(on.history_["valid_loss"].iloc[-1])
+
+
+def test_the_net_that_was_given_is_not_touched(many):
+    net = CounterfactualNet(max_epochs=2)
+    CounterfactualTrainingClassifier(net).fit(*many)
+    assert net.train_split is None
+    assert net.callbacks is None
+
+
+def test_a_stopping_rule_of_the_users_own_takes_the_place_of_ours(many):
+    mine = EarlyStopping("train_loss", patience=1, threshold=10, threshold_mode="abs")
+    clf = quick(40).set_params(net__callbacks=[mine]).fit(*many)
+    assert clf.n_iter_ == 2
+    rule = [type(unnamed) for _, unnamed in clf.net_.callbacks_]
+    assert rule.count(EarlyStopping) == 1
+
+
+def test_validation_rows_of_the_user_are_encoded_like_the_rest(many):
+    X, y = many
+    split = predefined_split(Dataset(X[:200].reset_index(drop=True), y[:200]))
+    clf = quick(60).set_params(net__train_split=split).fit(X[200:], y[200:])
+    best = clf.history_["valid_loss"].min()
+    assert validation_loss(clf, X[:200], y[:200]) == pytest.approx(best, rel=1e-4)
+
+
+def test_a_saved_classifier_knows_its_best_epoch(many, tmp_path):
+    clf = quick(40, n_iter_no_change=2).fit(*many)
+    clf.save(tmp_path / "file")
+    again = CounterfactualTrainingClassifier.load(tmp_path / "file")
+    assert again.best_epoch_ == clf.best_epoch_ < again.n_iter_
+    assert again.n_iter_no_change == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "name"),
+    [
+        ({"early_stopping": "yes"}, "early_stopping"),
+        ({"validation_fraction": 0}, "validation_fraction"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"n_iter_no_change": 0}, "n_iter_no_change"),
+        ({"early_stopping": True, "validation_fraction": 0.001}, "early_stopping"),
+    ],
+)
+def test_wrong_settings_of_early_stopping_are_named(applicants, params, name):
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        quick(**params).fit(*applicants)
+
+
+def test_a_class_of_one_row_cannot_be_held_out(applicants):
+    X, y = applicants
+    y = y.astype(object)
+    y[0] = "maybe"
+    with pytest.raises(ValueError, match="'early_stopping'.*rarest class with 1"):
+        quick(early_stopping=True).fit(X, y)
+    assert len(quick(2).fit(X, y).classes_) == 3

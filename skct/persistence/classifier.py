@@ -36,7 +36,7 @@ KIND = "skct classifier"
 NETS = {cls.__name__: cls for cls in (CounterfactualNet, NeuralNetClassifier)}
 # What the classifier sets on its net, and what is no parameter of a constructor.
 LEFT_OUT = ("module", "callbacks", "generator", "constraints", "_params_to_validate")
-FITTED = ("classes_", "seed_", "n_features_in_", "feature_names_in_")
+FITTED = "classes_", "seed_", "best_epoch_", "n_features_in_", "feature_names_in_"
 # Types that the row of medians keeps; any other becomes float64 or object.
 DTYPES = {
     str(dtype): dtype

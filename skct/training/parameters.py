@@ -31,6 +31,14 @@ def check_parameters(classifier: Any) -> None:
     check_n_counterfactuals(classifier)
     check_integer(classifier, "n_reference", low=0)
     check_integer(classifier, "verbose", low=0)
+    check_integer(classifier, "n_iter_no_change", low=1)
+    check_real(
+        classifier, "validation_fraction", low=0, high=1, open_low=True, open_high=True
+    )
+    stopping = classifier.early_stopping
+    if not isinstance(stopping, (bool, np.bool_)) and stopping != "auto":
+        allowed = "True, False or 'auto'"
+        raise parameter_error(classifier, "early_stopping", allowed, stopping)
     if not isinstance(classifier.warm_start, (bool, np.bool_)):
         raise parameter_error(
             classifier, "warm_start", "True or False", classifier.warm_start
