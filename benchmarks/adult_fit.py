@@ -31,7 +31,7 @@ def fit_counterfactual(X, y, epochs, **params):
 
     protected = {"age": "none", "sex": "none", "race": "none"}
     clf = CounterfactualTrainingClassifier(
-        mutability=protected, random_state=0, **params
+        mutability=protected, early_stopping=False, random_state=0, **params
     )
     return clf.set_params(net__max_epochs=epochs), X, y
 

@@ -89,7 +89,7 @@ def main():
     rows = []
     for name, params in MODELS.items():
         clf = CounterfactualTrainingClassifier(
-            objective="paper", random_state=0, **params
+            objective="paper", early_stopping=False, random_state=0, **params
         )
         clf.set_params(net__max_epochs=options.epochs).fit(X_train, y_train)
         X = clf.feature_space_.encode(X_test)[: options.rows]

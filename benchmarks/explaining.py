@@ -70,7 +70,9 @@ class Problem:
         words = X.select_dtypes(exclude="number").columns
         X[words] = X[words].astype(object).fillna("unknown")
         y = (y == y.iloc[0]).astype(int).to_numpy()
-        clf = CounterfactualTrainingClassifier(objective="paper", random_state=0)
+        clf = CounterfactualTrainingClassifier(
+            objective="paper", early_stopping=False, random_state=0
+        )
         clf.set_params(net__max_epochs=10).fit(X[:10_000], y[:10_000])
         self.train, self.labels = X[:10_000], y[:10_000]
         self.X = X[10_000:11_000].reset_index(drop=True)

@@ -86,6 +86,7 @@ def train(data, setting, seed, **params):
         CounterfactualNet(batch_size=setting[1]),
         preprocessor=None,
         domain=hull(data[0]),
+        early_stopping=False,
         random_state=seed,
     )
     return clf.set_params(**params).fit(*data)

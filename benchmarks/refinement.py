@@ -30,7 +30,7 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.025, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 def networks(task):
     """Name -> model to explain."""
     clf = CounterfactualTrainingClassifier(
-        preprocessor=None, objective="paper", random_state=0
+        preprocessor=None, objective="paper", early_stopping=False, random_state=0
     )
     clf.set_params(net__module__hidden_layer_sizes=(32, 32))
     return {"plain": task.module(), "CT": clf.fit(task.X_train, task.y_train).module_}

@@ -40,7 +40,12 @@ def linear_net(seed, mutability=None, **params):
     X = rng.normal(size=(600, 3)) + (2 * y[:, None] - 1)
     net = CounterfactualNet(module__hidden_layer_sizes=(), max_epochs=25, lr=0.02)
     clf = CounterfactualTrainingClassifier(
-        net, preprocessor=None, mutability=mutability, random_state=seed, **params
+        net,
+        preprocessor=None,
+        mutability=mutability,
+        early_stopping=False,  # the paper trains for a fixed number of epochs
+        random_state=seed,
+        **params,
     )
     return clf.fit(X, y), X, y
 

@@ -41,6 +41,7 @@ def train(task, settings, model, seed, *, epochs, lr, **changes):
         **{"preprocessor": None, "objective": "margin"} | changes,
         mutability=dict.fromkeys(protected, "none"),
         domain=domain(task),
+        early_stopping=False,  # the paper trains for a fixed number of epochs
         random_state=seed,
     )
     with warnings.catch_warnings(record=True) as caught:
