@@ -7,7 +7,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
-from ..solvers.fallback import ascend_failed
+from ..solvers.fallback import try_other_ways
 from ..solvers.refine import refine
 from ..solvers.search import search
 from ..utils.model import module_device, sound_logits
@@ -47,9 +47,14 @@ def explain_batch(
     undone = ~explanation.mature & moved
     if undone.any():
         # Refinement ends on the threshold, and decoding may round back across it;
-        # the result of the search lies further inside.
-        found[undone] = unrefined[undone]
-        explanation = evaluate(model, batch, weights, found, n_iter, confidence)
+        # the result of the search lies further inside, unless that is rounded, too.
+        rough, told = found.copy(), explanation.valid + explanation.probability
+        rough[undone] = unrefined[undone]
+        explanation = evaluate(model, batch, weights, rough, n_iter, confidence)
+        worse = explanation.valid + explanation.probability < told
+        if worse.any():
+            rough[worse] = found[worse]
+            explanation = evaluate(model, batch, weights, rough, n_iter, confidence)
     if settings.n_alternatives == 1:
         return explanation
     return select_alternatives(model, explanation, weights, settings.n_alternatives)
@@ -105,18 +110,20 @@ def search_encoded(
             "classifier has kept none (n_reference=0): call fit(X, y) of the "
             "explainer first."
         ) from error
-    n_iter, threshold = result.n_iter.cpu().numpy(), model.generator.threshold
-    if settings.refine:
-        result = ascend_failed(
-            model.module, result, factual, constraints, threshold, scale
-        )
-    unrefined = result.counterfactual.cpu().numpy()
+    unrefined, n_iter = (
+        part.cpu().numpy() for part in (result.counterfactual, result.n_iter)
+    )
     if not settings.refine:
         return unrefined, unrefined, n_iter
     reference = None
     if model.reference is not None:
         rows, codes = (torch.from_numpy(part).to(device) for part in model.reference)
         reference = rows, codes
+    threshold = model.generator.threshold
+    result = try_other_ways(
+        model.module, result, factual, constraints, threshold, scale, reference
+    )
+    unrefined = result.counterfactual.cpu().numpy()
     refined = refine(
         model.module,
         result,

@@ -56,7 +56,8 @@ def coordinate_ascent(
     Returns
     -------
     before, after : Tensor of shape (n, *features)
-        Relaxed states before and after the last step.
+        Relaxed states before and after the last step, also of rows that do not get
+        there.
     reached : bool Tensor of shape (n,)
     """
     ascent = CoordinateAscent(
@@ -206,8 +207,10 @@ class CoordinateAscent:
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
         """Last steps, and which rows have reached the threshold by them."""
         self.record(self.look()[0])
+        reached = self.reached.clone()
+        self.record(torch.ones_like(self.rows.target, dtype=torch.bool))
         shape = (-1, *self.shape)
-        return self.before.reshape(shape), self.after.reshape(shape), self.reached
+        return self.before.reshape(shape), self.after.reshape(shape), reached
 
 
 class CategoryMoves:

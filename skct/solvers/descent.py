@@ -74,7 +74,7 @@ class SearchRows(FactualRows):
     inside: Tensor  # (n,) whether the path has not left the epsilon ball
     moving: Tensor  # (n,) whether the counterfactual is still to be found
     best: Tensor | None  # (n, *features) most convincing state, where that is kept
-    best_score: Tensor  # (n,) its target probability, plus 1 if it is valid
+    best_score: Tensor  # (n,) its `conviction`
 
 
 class Descent:
@@ -227,7 +227,7 @@ class Descent:
         rows = self.rows
         if rows.best is None:
             return
-        score = probability.detach() + (logits.argmax(1) == rows.target)
+        score = conviction(logits, probability.detach(), rows.target)
         better = score > rows.best_score
         rows.best_score = torch.where(better, score, rows.best_score)
         better = better.reshape(-1, *[1] * (rows.best.dim() - 1))
@@ -266,3 +266,8 @@ class Descent:
         whole.snapper = Snapper.cat([part.snapper for part in parts])
         whole.drop_recorded(most_moving=1.0)
         return whole
+
+
+def conviction(logits: Tensor, probability: Tensor, target: Tensor) -> Tensor:
+    """Order of states: by target probability, those assigned to the target first."""
+    return probability + (logits.argmax(1) == target)

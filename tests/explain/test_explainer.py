@@ -624,3 +624,21 @@ def test_scorers_pass_the_confidence_on(fitted, applicants):
         for confidence in (0.5, 0.7, None)
     ]
     assert costs[0] > costs[1] == costs[2]
+
+
+@pytest.mark.parametrize(("rough", "kept"), [(0.8, 0.8), (0.4, 0.65), (0.66, 0.66)])
+def test_a_refined_row_falls_back_to_what_is_more_convincing(monkeypatch, rough, kept):
+    """What the refinement lost the search may still have; it may also have less."""
+    X = np.zeros((3, 1)) - 2.0
+    explainer = CounterfactualExplainer(flat_beyond(0.99)).fit(X, [0, 1, 0])
+
+    def found(model, batch, weights, settings):
+        odds = [np.full((3, 1), math.log(p / (1 - p))) for p in (0.65, rough)]
+        return *(each.astype(np.float32) for each in odds), np.full(3, 9)
+
+    monkeypatch.setattr("skct.explain.batch.find", found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SearchWarning)
+        answer = explainer.explain(X, target=1)
+    np.testing.assert_allclose(answer.probability, kept, atol=1e-6)
+    assert (answer.mature == (kept >= 0.7)).all()
