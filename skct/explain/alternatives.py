@@ -17,6 +17,7 @@ __all__ = ["greedy_dpp", "random_feature_weights", "select_alternatives"]
 CANDIDATES = 4  # per alternative asked for
 SPREAD = 2.0  # log standard deviation of the weights
 LEAST = 0.3  # least weight: no step is more than some three times as long
+REPEATS = "repeats alternative"  # begins the reason of one that hardly differs
 SAME = 0.05  # share of the cost within which two counterfactuals count as one
 
 
@@ -39,7 +40,7 @@ def random_feature_weights(n_alternatives: int, n_columns: int) -> np.ndarray:
 
 
 def greedy_dpp(
-    distance: np.ndarray, cost: np.ndarray, valid: np.ndarray, n_alternatives: int
+    distance: np.ndarray, cost: np.ndarray, rank: np.ndarray, n_alternatives: int
 ) -> np.ndarray:
     """Pick diverse candidates of every row by a determinantal point process.
 
@@ -53,8 +54,9 @@ def greedy_dpp(
     ----------
     distance : ndarray of shape (n, n_candidates, n_candidates)
     cost : ndarray of shape (n, n_candidates)
-    valid : bool ndarray of shape (n, n_candidates)
-        Candidates that are not come last.
+    rank : ndarray of shape (n, n_candidates)
+        What counts before diversity: 0 (or False) for candidates that are not valid,
+        1 (True) for valid ones, 2 for those that are mature, too.
     n_alternatives : int
 
     Returns
@@ -69,6 +71,7 @@ def greedy_dpp(
     everyone = np.arange(len(cost))
     scale = np.where(cost[:, :1] > 0, cost[:, :1], 1.0)
     quality = np.exp(-cost / (2 * scale))
+    valid = rank > 0
     first = np.where(valid[:, 0], 0, np.where(valid, -cost, -np.inf).argmax(1))
     kernel = quality[:, :, None] * quality[:, None, :]
     kernel = kernel * np.exp(-distance / scale[:, :, None])
@@ -77,8 +80,8 @@ def greedy_dpp(
     factors = np.zeros((len(cost), n_alternatives, cost.shape[1]))
     chosen = np.empty((len(cost), n_alternatives), dtype=int)
     for k in range(n_alternatives):
-        # Gains are at most 1, so that 2 puts every valid candidate before the others.
-        best = np.where(taken, -np.inf, gain + 2 * valid).argmax(1) if k else first
+        # Gains are at most 1, so that 2 puts a candidate before all of lower rank.
+        best = np.where(taken, -np.inf, gain + 2 * rank).argmax(1) if k else first
         chosen[:, k], taken[everyone, best] = best, True
         known = factors[everyone, :k, best]
         left = kernel[everyone, best] - np.einsum("nk,nkc->nc", known, factors[:, :k])
@@ -109,12 +112,10 @@ def select_alternatives(
     """
     n_candidates = len(random_feature_weights(n_alternatives, 1))
     n = len(candidates) // n_candidates
-    cost, valid = (
-        getattr(candidates, name).reshape(n_candidates, n).T
-        for name in ("cost", "valid")
-    )
+    rank = candidates.valid + candidates.mature.astype(int)
+    cost, rank = (part.reshape(n_candidates, n).T for part in (candidates.cost, rank))
     distance = distances(model, candidates.counterfactual, weights, n_candidates)
-    chosen = greedy_dpp(distance, cost, valid, n_alternatives)
+    chosen = greedy_dpp(distance, cost, rank, n_alternatives)
     everyone = np.repeat(np.arange(n), n_alternatives)
     picked = candidates[chosen.ravel() * n + everyone]
     alternative = np.tile(np.arange(n_alternatives), n)
@@ -164,5 +165,5 @@ def repeats(
     changed = (picked.predicted != picked.target).reshape(n, k)
     found = picked.valid.reshape(n, k) & same.any(2) & changed
     for i, j in np.argwhere(found):
-        reason[i * k + j] = f"repeats alternative {same[i, j].argmax()}"
+        reason[i * k + j] = f"{REPEATS} {same[i, j].argmax()}"
     return reason

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .. import metrics
 from ..encoding.rules import outside_domain
+from ..reports.summary import unsure
 from ..utils.model import batched_logits
 from ..utils.polars import as_polars, is_polars
 from .explained_model import ExplainedModel
@@ -121,10 +122,9 @@ def with_reasons(
     """Explanation that says why a row failed, or fell short of the confidence."""
     valid, n_iter = explanation.valid, explanation.n_iter
     texts = np.full(len(valid), "", dtype=object)
-    probability = [f"target probability {p:.2f}" for p in explanation.probability]
     for i in np.flatnonzero(~valid):
         stuck = not changed[i].any()
-        what = f"stopped at {probability[i]}"
+        what = f"stopped at target probability {explanation.probability[i]:.2f}"
         what = "no feature may move in a useful direction" if stuck else what
         texts[i] = f"{what} after {n_iter[i]} steps"
     outside_of = outside_domain(
@@ -133,10 +133,16 @@ def with_reasons(
     for name, outside in outside_of:
         for i in np.flatnonzero(~valid & outside):
             texts[i] += f"; {name!r} lies outside its domain"
-    moved = explanation.predicted != explanation.target
-    for i in np.flatnonzero(valid & ~explanation.mature & moved):
-        texts[i] = f"reached {probability[i]}, asked for {confidence:g}"
+    for i in np.flatnonzero(unsure(explanation)):
+        reached = below(explanation.probability[i], confidence)
+        texts[i] = f"reached target probability {reached}, asked for {confidence:g}"
     return replace(explanation, reason=texts)
+
+
+def below(probability: float, confidence: float) -> str:
+    """A probability with as many digits as show that it is less than asked for."""
+    texts = (f"{probability:.{digits}f}" for digits in range(2, 8))
+    return next((text for text in texts if float(text) < confidence), "just less")
 
 
 def restore_type(

@@ -12,7 +12,7 @@ from ..encoding.frames import as_frame, free_name, objects, take
 from ..reports.formatting import to_json_value
 from ..reports.heatmap import RecourseDisplay
 from ..reports.html import document, fragment
-from ..reports.summary import FIGURES, before_after, by_group
+from ..reports.summary import FIGURES, before_after, by_group, unsure
 from ..reports.text import as_text
 from ..utils.polars import is_polars
 from ..utils.validation import is_integer, parameter_error
@@ -310,8 +310,10 @@ class CounterfactualExplanation:
         return fragment(self, max_rows=20)
 
     def __repr__(self) -> str:
-        n_valid = int(self.valid.sum())
-        return f"<CounterfactualExplanation: {len(self)} rows, {n_valid} valid>"
+        counts = f"{len(self)} rows, {int(self.valid.sum())} valid"
+        if n_unsure := int(unsure(self).sum()):
+            counts += f", {n_unsure} of them below the confidence asked for"
+        return f"<CounterfactualExplanation: {counts}>"
 
     def __str__(self) -> str:
         return as_text(self, max_rows=10)

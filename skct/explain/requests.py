@@ -12,7 +12,9 @@ from ..encoding.frames import take
 from ..encoding.space import FeatureSpace
 from ..exceptions import SearchWarning
 from ..generators.base import BaseGenerator
+from ..reports.summary import unsure
 from ..utils.validation import is_number, parameter_error, unknown_name
+from .alternatives import REPEATS
 from .explanation import CounterfactualExplanation
 
 __all__ = [
@@ -87,8 +89,7 @@ def warn_about(
         warn_about_alternatives(explanation)
         explanation = explanation[explanation.alternative == 0]
     n = len(explanation)
-    changed = explanation.predicted != explanation.target
-    n_done = int((~changed).sum())
+    n_done = int((explanation.predicted == explanation.target).sum())
     if n_done:
         warnings.warn(
             f"{n_done} of {n} rows are already predicted as their target and come "
@@ -97,7 +98,7 @@ def warn_about(
             stacklevel=3,
         )
     n_failed = int((~explanation.valid).sum())
-    n_unsure = int((explanation.valid & ~explanation.mature & changed).sum())
+    n_unsure = int(unsure(explanation).sum())
     if n_unsure:
         warnings.warn(
             f"{n_unsure} of {n} rows have a counterfactual that the model assigns to "
@@ -122,7 +123,8 @@ def warn_about_alternatives(explanation: CounterfactualExplanation) -> None:
     n_each = int(explanation.alternative.max()) + 1 if len(explanation) else 1
     first_valid = np.repeat(explanation.valid[::n_each], n_each)
     lost = ~explanation.valid & first_valid
-    same = explanation.valid & (explanation.reason != "")
+    repeats = [reason.startswith(REPEATS) for reason in explanation.reason]
+    same = explanation.valid & np.array(repeats, dtype=bool)
     same = ("hardly differ from an earlier one of their row", same)
     for what, rows in (("are not valid, though the first one is", lost), same):
         if rows.any():

@@ -11,6 +11,7 @@ from ..attribution import integrated_gradients
 from ..encoding.space import FeatureSpace
 from ..explain.explainer import as_explainer
 from ..explain.explanation import CounterfactualExplanation
+from ..reports.summary import unsure
 from ..utils.plotting import COLOURS, BaseDisplay, class_colours, legend_beside
 from ..utils.validation import as_floats, check_count, is_integer, label_codes, wrong
 
@@ -348,9 +349,10 @@ class AttributionDisplay(BaseDisplay):
 
 
 def target_labels(explanation: CounterfactualExplanation) -> list[str]:
-    """Target labels, with a note where the counterfactual is not valid."""
-    pairs = zip(explanation.target, explanation.valid, strict=True)
-    return [f"{target}" if valid else f"{target} (failed)" for target, valid in pairs]
+    """Target labels, with a note where a counterfactual is not what was asked for."""
+    notes = np.where(unsure(explanation), " (unsure)", "")
+    notes = np.where(explanation.valid, notes, " (failed)")
+    return [f"{t}{note}" for t, note in zip(explanation.target, notes, strict=True)]
 
 
 def as_images(

@@ -9,7 +9,7 @@ from ..encoding.frames import as_frame
 from ..utils.plotting import BaseDisplay
 from ..utils.validation import check_count, wrong
 from .formatting import show
-from .summary import Explanation, before_after
+from .summary import Explanation, before_after, unsure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,10 @@ __all__ = ["RecourseDisplay"]
 MAX_COLUMNS = 25  # images have hundreds
 
 # What is drawn of an explanation.
-ATTRIBUTES = "factual", "counterfactual", "row", "valid", "cost", "alternative"
+ATTRIBUTES = (
+    *("factual", "counterfactual", "row", "predicted", "target"),
+    *("valid", "mature", "cost", "alternative"),
+)
 
 CHARACTER = 0.065  # width in inches, about, of a character in a cell
 
@@ -28,7 +31,8 @@ CHARACTER = 0.065  # width in inches, about, of a character in a cell
 class RecourseDisplay(BaseDisplay):
     """Heat table of recourse: who would have to change what, and to which value.
 
-    Tables of more than 25 columns show those that change most often.
+    Tables of more than 25 columns show those that change most often. A row is "unsure"
+    where its counterfactual is valid, but less convincing than was asked for.
 
     Parameters
     ----------
@@ -137,7 +141,8 @@ class RecourseDisplay(BaseDisplay):
             row = f"{row}/{self.explanation.alternative[i]}"
         if not self.explanation.valid[i]:
             return f"{row} (none)"
-        return f"{row} (cost {self.explanation.cost[i]:.1f})"
+        note = ", unsure" if unsure(self.explanation)[i] else ""
+        return f"{row} (cost {self.explanation.cost[i]:.1f}{note})"
 
 
 def shades(before: pd.DataFrame, after: pd.DataFrame, moved: np.ndarray) -> np.ndarray:

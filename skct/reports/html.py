@@ -25,6 +25,7 @@ from .summary import (
     percent,
     remark,
     row_label,
+    unsure,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def report_values(
         "n_rows": len(explanation),
         "n_cases": len(pd.unique(explanation.row)) if several else None,
         "n_valid": int(explanation.valid.sum()),
+        "n_unsure": int(unsure(explanation).sum()),
         "fraction_valid": summary["valid"],
         "means": [figure(key, summary[key]) for key in FIGURES if key in summary],
         "class_pairs": class_pairs(explanation),
@@ -197,6 +199,7 @@ def card(explanation: Explanation, i: int) -> dict[str, Any]:
         "label": row_label(explanation, i),
         "alternative": None if alternative is None else int(alternative[i]),
         "valid": valid,
+        "unsure": bool(unsure(explanation)[i]),
         "predicted": show(explanation.predicted[i]),
         "target": show(explanation.target[i]),
         "remark": text[:1].upper() + text[1:],

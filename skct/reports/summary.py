@@ -23,6 +23,7 @@ __all__ = [
     "percent",
     "remark",
     "row_label",
+    "unsure",
 ]
 
 
@@ -118,6 +119,12 @@ def row_label(explanation: Explanation, i: int) -> str:
     if explanation.alternative is None:
         return row
     return f"{row} / {explanation.alternative[i]}"
+
+
+def unsure(explanation: Explanation) -> np.ndarray:
+    """Rows with a valid counterfactual that is less convincing than was asked for."""
+    changed = explanation.predicted != explanation.target
+    return explanation.valid & ~explanation.mature & changed
 
 
 def remark(explanation: Explanation, i: int) -> str:

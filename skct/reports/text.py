@@ -11,6 +11,7 @@ from .summary import (
     figure_text,
     remark,
     row_label,
+    unsure,
 )
 
 __all__ = ["as_text"]
@@ -94,14 +95,15 @@ def with_note(text: str, note: str) -> str:
 
 
 def failures(explanation: Explanation, start: int) -> list[str]:
-    """The first five rows from `start` on that have no valid counterfactual."""
-    failed = start + np.flatnonzero(~explanation.valid[start:])
+    """The first five rows from `start` on that did not get what was asked for."""
+    failed = ~explanation.valid | unsure(explanation)
+    failed = start + np.flatnonzero(failed[start:])
     lines = [
         with_note(f"row {row_label(explanation, i)}", remark(explanation, i))
         for i in failed[:5]
     ]
     if len(failed) > 5:
-        lines.append(f"... and {len(failed) - 5} more without a valid counterfactual")
+        lines.append(f"... and {len(failed) - 5} more without what was asked for")
     return lines
 
 

@@ -254,3 +254,10 @@ def test_rows_without_an_answer_are_counted_once():
 def test_a_number_of_alternatives_that_is_none_is_refused(fitted, applicants, wrong):
     with pytest.raises(ValueError, match="'n_alternatives' parameter of"):
         fitted.explain(applicants[0], n_alternatives=wrong)
+
+
+def test_a_mature_candidate_comes_before_a_valid_one_that_is_cheaper():
+    distance = np.ones((1, 3, 3)) - np.eye(3)
+    price, rank = np.array([[1.0, 0.1, 9.0]]), np.array([[2, 1, 2]])
+    assert greedy_dpp(distance, price, rank, 2).tolist() == [[0, 2]]
+    assert greedy_dpp(distance, price, rank > 0, 2).tolist() == [[0, 1]]

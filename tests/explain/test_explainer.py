@@ -19,6 +19,7 @@ from torch import nn
 
 from skct import CounterfactualExplainer, ECCCoGenerator, GenericGenerator, search
 from skct.exceptions import ConstraintWarning, SearchWarning
+from skct.explain.evaluate import below
 from skct.scoring import get_scorer
 
 
@@ -642,3 +643,27 @@ def test_a_refined_row_falls_back_to_what_is_more_convincing(monkeypatch, rough,
         answer = explainer.explain(X, target=1)
     np.testing.assert_allclose(answer.probability, kept, atol=1e-6)
     assert (answer.mature == (kept >= 0.7)).all()
+
+
+def test_alternatives_short_of_the_confidence_are_no_repetitions():
+    """What is said of one that stays below says nothing of the others."""
+    X = np.random.default_rng(0).normal(size=(10, 2)) - [3.0, 0.0]
+    explainer = CounterfactualExplainer(flat_beyond(0.6), confidence=0.8)
+    explainer.fit(X, np.arange(10) % 2)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        answer = explainer.explain(X, target=1, n_alternatives=2)
+    repeats = sum(reason.startswith("repeats") for reason in answer.reason)
+    told = [str(each.message) for each in said if "hardly differ" in str(each.message)]
+    assert [text.split()[0] for text in told] == [str(repeats)] * (repeats > 0)
+    assert repeats < 20
+
+
+@pytest.mark.parametrize(
+    ("probability", "confidence", "text"),
+    [(0.6, 0.7, "0.60"), (0.6999, 0.7, "0.6999"), (0.994, 0.995, "0.99")],
+)
+def test_what_was_reached_reads_as_less_than_what_was_asked_for(
+    probability, confidence, text
+):
+    assert below(probability, confidence) == text

@@ -173,6 +173,31 @@ def test_cards_without_changes_say_why(explanation):
     assert "below the confidence" in text_of(next(parse(low.to_html()).iter("article")))
 
 
+def test_valid_rows_that_are_less_certain_than_asked_for_are_marked_and_counted(
+    explanation,
+):
+    """The second row; the last one, which needs no change, has no confidence either."""
+    reason = explanation.reason.copy()
+    reason[1] = "reached target probability 0.62, asked for 0.7"
+    mature = np.array([True, False, False, False])
+    unsure = replace(explanation, mature=mature, reason=reason)
+    first, second, failed, done = map(text_of, parse(unsure.to_html()).iter("article"))
+    assert "valid answer, less certain than asked for" in second
+    assert "Reached target probability 0.62, asked for 0.7." in second
+    assert not any("less certain" in text for text in (first, failed, done))
+    assert "Less certain than asked for 1 of the valid answers" in text_of(
+        parse(unsure.to_html())
+    )
+    assert "ess certain" not in explanation.to_html()
+    short = "4 rows, 3 valid, 1 of them below the confidence asked for"
+    assert repr(unsure) == f"<CounterfactualExplanation: {short}>"
+    assert "reached target probability 0.62, asked for 0.7" in str(unsure)
+    many = unsure[np.arange(12) % 2]
+    assert str(many).count("reached target probability 0.62") == 5 + 1
+    labels = [label.get_text() for label in unsure.plot().ax_.get_yticklabels()]
+    assert ["unsure" in label for label in labels] == [False, True, False, False]
+
+
 def test_alternatives_without_reference_rows_and_mutability_are_shown(explanation):
     two = replace(
         explanation,
@@ -581,7 +606,7 @@ def test_text_of_many_rows_names_failures_further_down_and_stays_narrow(explanat
     assert text.count("20.5 -> 41.25") == 9
     assert "... and 29 more rows" in text
     assert text.count("no valid counterfactual; stopped after 9 steps") == 1 + 5
-    assert "... and 3 more without a valid counterfactual" in text
+    assert "... and 3 more without what was asked for" in text
     long = pd.DataFrame(
         {"name" * 30: ["value" * 30] * 2, "x": [0, 0]}, index=["i" * 90, 1]
     )
