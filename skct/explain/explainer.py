@@ -63,7 +63,7 @@ __all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
-# Chosen by how much advice survives a retraining (docs/guide/confidence.md).
+# Chosen by how much advice survives a retraining (docs/guide/limits.md).
 CONFIDENCE = 0.7
 
 
@@ -90,7 +90,8 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         Default target: one label or one per row; None: the runner-up class of each row.
     confidence : float, default=0.7
         Target probability that a counterfactual has to reach, at least that of chance,
-        1 / n_classes. At 0.5 it ends on the decision boundary, and a model that is
+        1 / n_classes; below 0.5 the search goes on to 0.5, so that the target is the most
+        probable class. At 0.5 it ends on the decision boundary, and a model that is
         trained again may refuse what this one has asked for; more confidence costs
         more.
     feature_weights : dict, array-like or None, default=None

@@ -32,8 +32,8 @@ class RecourseMixin(Explainable):
         target : label or array-like of shape (n,), optional
             One label for all rows, or one per row; None: the runner-up class.
         confidence : float, optional
-            Target probability that a counterfactual has to reach; None: that of
-            `CounterfactualExplainer`, 0.7.
+            Target probability that a counterfactual has to reach; None: the default of
+            `CounterfactualExplainer`.
         n_alternatives : int, default=1
             Different counterfactuals per row.
 
