@@ -90,10 +90,10 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         Default target: one label or one per row; None: the runner-up class of each row.
     confidence : float, default=0.7
         Target probability that a counterfactual has to reach, at least that of chance,
-        1 / n_classes; below 0.5 the search goes on to 0.5, so that the target is the most
-        probable class. At 0.5 it ends on the decision boundary, and a model that is
-        trained again may refuse what this one has asked for; more confidence costs
-        more.
+        1 / n_classes; below 0.5 the search goes on to 0.5, where the target is sure to
+        be the most probable class. At 0.5 it ends on the decision boundary, and a model
+        that is trained again may refuse what this one has asked for; more confidence
+        costs more.
     feature_weights : dict, array-like or None, default=None
         Cost of each raw column (name or position -> weight > 0; unlisted 1).
     refine : bool, default=True
