@@ -13,8 +13,13 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from skorch import NeuralNetClassifier  # noqa: E402
 
-from skct import CounterfactualNet, CounterfactualTrainingClassifier  # noqa: E402
+from skct import (  # noqa: E402
+    MLP,
+    CounterfactualNet,
+    CounterfactualTrainingClassifier,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +55,21 @@ def quick(epochs=15, **params):
     params = {"random_state": 0, **params}
     net = CounterfactualNet(max_epochs=epochs, lr=0.02, batch_size=32)
     return CounterfactualTrainingClassifier(net, **params)
+
+
+def skorch_net(n_features_in, **params):
+    """What `quick` trains without counterfactuals, as skorch alone has it."""
+    params = {"lr": 0.02, "batch_size": 32, "train_split": None, **params}
+    return NeuralNetClassifier(
+        MLP,
+        module__n_features_in=n_features_in,
+        module__n_classes=2,
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.Adam,
+        iterator_train__shuffle=True,
+        verbose=0,
+        **params,
+    )
 
 
 @pytest.fixture(scope="session")

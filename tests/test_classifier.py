@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import people, quick
+from conftest import people, quick, skorch_net
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -96,19 +96,7 @@ def test_three_classes_give_three_columns():
 def test_all_lambdas_zero_is_skorch_on_the_encoded_table(applicants):
     X, y = applicants
     clf = quick(epochs=3, lambda_div=0, lambda_adv=0, lambda_reg=0).fit(X, y)
-    net = NeuralNetClassifier(
-        MLP,
-        module__n_features_in=clf.feature_space_.encode(X).shape[1],
-        module__n_classes=2,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=0.02,
-        max_epochs=3,
-        batch_size=32,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-    )
+    net = skorch_net(clf.feature_space_.encode(X).shape[1], max_epochs=3)
     with torch.random.fork_rng():
         torch.manual_seed(clf.seed_)
         net.fit(clf.feature_space_.encode(X), (y == "denied").astype(np.int64))
@@ -618,6 +606,14 @@ def many():
     return people(700)
 
 
+def validation_loss_of(clf, X, y):
+    """Loss on the rows that the last fit held out."""
+    codes = pd.Index(clf.classes_).get_indexer(y)
+    encoded = clf.feature_space_.encode(X)
+    held_out = clf.net_.train_split(Dataset(encoded, codes), codes)[1].indices
+    return validation_loss(clf, X.iloc[held_out], y[held_out])
+
+
 def validation_loss(clf, X, y):
     codes = pd.Index(clf.classes_).get_indexer(y)
     p = clf.predict_proba(X).astype(float)
@@ -640,19 +636,11 @@ def test_with_early_stopping_a_plain_fit_is_that_of_skorch_bit_for_bit(many):
     X = X[["age", "income", "children"]].to_numpy(dtype=float)
     X = (X - X.mean(0)) / X.std(0)
     clf = quick(60, preprocessor=None, n_iter_no_change=2, **PLAIN).fit(X, y)
-    net = NeuralNetClassifier(
-        MLP,
-        module__n_features_in=3,
-        module__n_classes=2,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
+    net = skorch_net(
+        3,
         max_epochs=60,
-        lr=0.02,
-        batch_size=32,
-        iterator_train__shuffle=True,
         train_split=ValidSplit(0.1, stratified=True, random_state=clf.seed_),
         callbacks=[EarlyStopping(patience=2, load_best=True)],
-        verbose=0,
     )
     encoded = clf.feature_space_.encode(X)
     with seeded(clf.seed_):
@@ -671,6 +659,16 @@ def test_early_stopping_is_off_for_tiny_tables_and_on_request(many, applicants):
     on = quick(2).fit(X, y)
     on.partial_fit(X, y)  # goes on with all rows
     assert np.isnan(on.history_["valid_loss"].iloc[-1])
+    assert on.best_epoch_ == on.n_iter_ == 3
+
+
+def test_a_warm_start_stops_by_its_own_epochs(many):
+    clf = quick(40, n_iter_no_change=2, warm_start=True).fit(*many)
+    first = clf.n_iter_
+    clf.fit(*many)
+    own = clf.history_["valid_loss"].iloc[first:]
+    assert clf.best_epoch_ == own.idxmin() + 1 > first
+    assert validation_loss_of(clf, *many) == pytest.approx(own.min(), rel=1e-4)
 
 
 def test_the_net_that_was_given_is_not_touched(many):

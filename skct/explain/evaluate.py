@@ -120,8 +120,10 @@ def with_reasons(
     confidence: float,
 ) -> CounterfactualExplanation:
     """Explanation that says why a row failed, or fell short of the confidence."""
-    valid, n_iter = explanation.valid, explanation.n_iter
-    texts = np.full(len(valid), "", dtype=object)
+    valid, n_iter, texts = explanation.valid, explanation.n_iter, explanation.reason
+    if explanation.mature.all():
+        return explanation
+    texts = texts.copy()
     for i in np.flatnonzero(~valid):
         stuck = not changed[i].any()
         what = f"stopped at target probability {explanation.probability[i]:.2f}"

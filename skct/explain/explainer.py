@@ -63,8 +63,7 @@ __all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
-# Chosen by how much advice survives a retraining (docs/guide/limits.md).
-CONFIDENCE = 0.7
+CONFIDENCE = 0.7  # at 0.5 a retrained model refuses much of the advice
 
 
 class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -130,9 +130,7 @@ def is_ours(callback: Any) -> bool:
 
 def best_epoch(net: CounterfactualNet) -> int:
     """Number of the epoch whose weights a trained net has kept."""
-    history = net.history
-    stops = any(is_ours(c) for c in net.callbacks_ or [])
-    if stops and history and "valid_loss_best" in history[-1]:
-        best = np.flatnonzero(history[:, "valid_loss_best"])
-        return int(best[-1]) + 1
-    return len(history)
+    for _, rule in net.callbacks_:
+        if isinstance(rule, EarlyStopping) and rule.load_best and rule.best_epoch_:
+            return rule.best_epoch_
+    return len(net.history)

@@ -3,7 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from skorch import NeuralNetClassifier
+from conftest import skorch_net
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
@@ -90,20 +90,7 @@ def test_all_lambdas_zero_is_skorch_bit_for_bit(iterator):
     X, y = blobs()
     ours = make(**PLAIN).fit(X, y)
     torch.manual_seed(0)
-    theirs = NeuralNetClassifier(
-        MLP,
-        module__n_features_in=3,
-        module__n_classes=2,
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=0.01,
-        max_epochs=4,
-        batch_size=32,
-        iterator_train=iterator,
-        iterator_train__shuffle=True,
-        train_split=None,
-        verbose=0,
-    ).fit(X, y)
+    theirs = skorch_net(3, lr=0.01, max_epochs=4, iterator_train=iterator).fit(X, y)
     assert same(weights(ours), weights(theirs))
 
 
