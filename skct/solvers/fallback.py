@@ -32,12 +32,16 @@ def try_other_ways(
     weights: Tensor | None = None,
     reference: tuple[Tensor, Tensor] | None = None,
 ) -> SearchResult:
-    """Go from the factual in other ways, where a search did not reach the threshold.
+    """Go from the factual in other ways, where a search did not arrive at the target.
 
     A step of gradient descent is proportional to the slope, so that a search comes to
     a halt on flat ground although there is a way. Steps along single features have a
     length of their own: it grows until a row gets there. Where they fail, too, a row
     takes over what it may of a reference row that gets there.
+
+    A row that is assigned to the target already, but short of the threshold, stays
+    where it is: what such a long way adds to the probability is extrapolation, and
+    models that are retrained do not agree with it.
 
     Parameters
     ----------
@@ -48,8 +52,8 @@ def try_other_ways(
     Returns
     -------
     result : SearchResult
-        Rows that get there are mature, and hold the state that does; the others hold
-        their most convincing state, which may be that of the search.
+        Rows that get there are mature, and hold the state that does; others that the
+        search has failed hold their most convincing state, which may be its own.
     """
     left = (~result.mature).nonzero().squeeze(1)
     if not len(left):
@@ -61,7 +65,11 @@ def try_other_ways(
     best, mature = result.counterfactual.clone(), result.mature.clone()
     with evaluation_mode(model), torch.no_grad():
         score = told(model, given.take(left).x, result.target[left])[1]
+        failed = score < 1  # not assigned to the target
+        left, score = left[failed], score[failed]
         for way in WAYS:
+            if not len(left):
+                break
             rows = given.take(left)
             end = way(task, rows.padded())[: len(left)]
             probability, new_score = told(model, end, rows.target)
@@ -69,8 +77,6 @@ def try_other_ways(
             better = there | (new_score > score)
             best[left[better]], mature[left[there]] = end[better], True
             left, score = left[~there], score.maximum(new_score)[~there]
-            if not len(left):
-                break
     return result._replace(counterfactual=best, mature=mature)
 
 

@@ -26,10 +26,10 @@ def box(**mutability):
     return Constraints.from_spec(mutability, None, feature_names=names)
 
 
-def searched(model, constraints, threshold, n=12):
+def searched(model, constraints, threshold, n=12, max_iter=20):
     factual = torch.randn(n, N_FEATURES, generator=torch.Generator().manual_seed(0))
     factual = factual.clamp(max=0.9)
-    generator = GenericGenerator(threshold=threshold, max_iter=20)
+    generator = GenericGenerator(threshold=threshold, max_iter=max_iter)
     target = torch.ones(n, dtype=torch.int64)
     result = search(model, factual, target, generator, constraints, keep_best=True)
     return factual, result
@@ -70,18 +70,20 @@ def test_what_must_not_move_does_not_move():
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
-def test_no_row_becomes_less_convincing(threshold):
+def test_no_row_becomes_less_convincing_and_one_that_is_valid_stays(threshold):
     """Up to sigmoid(1) = 0.73: what is asked for beyond that is not reached."""
-    factual, result = searched(hill, box(), threshold)
+    factual, result = searched(hill, box(), threshold, n=60, max_iter=12)
     found = try_other_ways(hill, result, factual, box(), threshold, None, MEMBERS)
     before, after = (
         told(hill, each.counterfactual, result.target) for each in (result, found)
     )
-    assert (after >= before)[~result.mature].all()
-    assert (after > 1).all()  # all are assigned to the target
-    assert found.mature.all() == (threshold < 0.73)
-    kept = result.counterfactual[result.mature]
-    assert torch.equal(found.counterfactual[result.mature], kept)
+    stays = before > 1  # assigned to the target by the search
+    assert 0.1 < stays.float().mean() < 0.9
+    assert torch.equal(found.counterfactual[stays], result.counterfactual[stays])
+    assert torch.equal(found.mature[stays], result.mature[stays])
+    assert (after >= before).all()
+    assert (after > 1).all()
+    assert (found.mature[~stays] == (threshold < 0.73)).all()
 
 
 def test_a_costly_feature_makes_a_member_far():
