@@ -90,7 +90,7 @@ print(means.round(3).to_string())
 
 # %%
 # With every seed, the model that knew that age is fixed gives it about a fifth of the
-# attributions instead of a third, and asks for 1.8k less savings, at an accuracy 0.7
+# attributions instead of a third, and asks for 1.3k less savings, at an accuracy 0.7
 # points lower. On other data it can go the other way, as in the example on fairness:
 # look at the share before you rely on it.
 #

@@ -36,6 +36,7 @@ def train(seed, **weights):
     clf = CounterfactualTrainingClassifier(
         preprocessor=None,
         generator=ECCCoGenerator(threshold=0.9),
+        early_stopping=False,
         random_state=seed,
         **weights,
     )

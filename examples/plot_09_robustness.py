@@ -42,6 +42,7 @@ def train(name, seed):
         preprocessor=None,
         objective=PaperObjective(epsilon=0.2, **weights[name]),
         generator=ECCCoGenerator(threshold=0.9),
+        early_stopping=False,
         random_state=seed,
     )
     clf.set_params(net__lr=0.01, net__batch_size=64, net__max_epochs=20)

@@ -82,6 +82,7 @@ clf = CounterfactualTrainingClassifier(
     preprocessor=None,
     generator=ECCCoGenerator(threshold=0.9),
     objective=MarginObjective(epsilon=0.2),
+    early_stopping=False,
     warm_start=True,
     random_state=0,
 )

@@ -128,6 +128,6 @@ _ = ax.legend()
 # %%
 # Without any counterfactual, the network relies less on age and sex than the plain one
 # (.15 of the attributions instead of .20), and almost as little as with the default
-# objective. Its counterfactuals are a little closer to patients with slow progress, and
-# cost more; accuracy is a point lower. One split of a small table: a pattern to try, no
+# objective. Its counterfactuals are no closer to patients with slow progress, and cost
+# more; accuracy is a point lower. One split of a small table: a pattern to try, no
 # ranking.
