@@ -59,8 +59,8 @@ print("chosen:", search.best_params_)
 
 # %%
 # On these data there is hardly a price in accuracy; the price of plausible answers is
-# their cost, which rises from 9.7 to 10.4 standard deviations, while their mean distance
-# from the rows of the other class falls by less than one per cent.
+# their cost, which rises from 9.7 to 10.4 standard deviations, while their mean
+# distance from the rows of the other class falls by less than one per cent.
 #
 # Better is up and to the left. This is one table and one seed: half a point of accuracy
 # is three patients.

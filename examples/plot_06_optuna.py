@@ -87,8 +87,8 @@ print("best:", {k: round(v, 3) for k, v in study.best_params.items()})
 
 # %%
 # Every line is a trial; those that end early were pruned (the axis ends at 41; a
-# trial may start above). Pruning is a bet: a trial that starts slowly, with a small learning
-# rate say, is stopped whatever it might have become.
+# trial may start above). Pruning is a bet: a trial that starts slowly, with a small
+# learning rate say, is stopped whatever it might have become.
 
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 styles = {
