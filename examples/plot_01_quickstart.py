@@ -58,7 +58,8 @@ print(answer.to_frame().round(2).to_string())
 # The comparison, over all test patients predicted "fast" by both networks. The
 # counterfactuals are searched to a probability of 0.7 and made as cheap as possible.
 # Implausibility is the mean distance from observed "slow" patients, and cost the
-# distance from the patient herself, both in standard deviations summed over columns.
+# distance from the patient herself, both in interquartile ranges (IQRs) summed over
+# columns.
 # Sensitivity is the share of the attributions that falls on age and sex.
 
 protected = [X.columns.get_loc(name) for name in ("age", "sex")]

@@ -37,10 +37,10 @@ _ = answer.plot()
 
 # %%
 # The same patients under four searches. Implausibility is the mean distance from
-# patients with slow progression, cost the distance from the patient, both in standard
-# deviations summed over columns. ``refine=False`` leaves answers as the searches have
-# found them; by default they are made cheaper and sparser afterwards, whatever the
-# search was after.
+# patients with slow progression, cost the distance from the patient, both in
+# interquartile ranges (IQRs) summed over columns. ``refine=False`` leaves answers as
+# the searches have found them; by default they are made cheaper and sparser
+# afterwards, whatever the search was after.
 
 rows = {}
 for name in ("generic", "eccco", "gravitational", "revise"):
@@ -61,5 +61,5 @@ for name, marker in markers.items():
     line = table.loc[name]
     ax.scatter(line["cost"], line["implausibility"], s=80, marker=marker, label=name)
 ax.margins(0.15)
-ax.set(xlabel="Cost (standard deviations)", ylabel="Implausibility (the same)")
+ax.set(xlabel="Cost (IQRs)", ylabel="Implausibility (the same)")
 _ = ax.legend(title="Search")

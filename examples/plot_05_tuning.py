@@ -59,7 +59,7 @@ print("chosen:", search.best_params_)
 
 # %%
 # On these data there is hardly a price in accuracy; the price of plausible answers is
-# their cost, which rises from 9.7 to 10.4 standard deviations, while their mean
+# their cost, which rises from 9.7 to 10.4 IQRs, while their mean
 # distance from the rows of the other class falls by less than one per cent.
 #
 # Better is up and to the left. This is one table and one seed: half a point of accuracy
@@ -81,7 +81,7 @@ style = {"edgecolors": "#D55E00", "facecolors": "none", "linewidths": 2}
 ax.scatter(*best, s=350, label="chosen", **style)
 ax.margins(0.2)
 ax.set_title("Numbers: lambda_div")
-ax.set(xlabel="Implausibility (standard deviations, summed over columns)")
+ax.set(xlabel="Implausibility (IQRs, summed over columns)")
 ax.set(ylabel="Accuracy")
 ax.legend()
 _ = figure.colorbar(dots, label="Cost of an answer (the same unit)")

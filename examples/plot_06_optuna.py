@@ -105,5 +105,5 @@ ax.legend(lines.values(), [name.lower() for name in lines])
 _ = ax.set(
     xlabel="Epoch",
     ylim=(35.5, 41),
-    ylabel="Implausibility on validation rows\n(standard deviations, all columns)",
+    ylabel="Implausibility on validation rows\n(IQRs, all columns)",
 )

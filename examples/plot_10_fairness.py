@@ -91,11 +91,11 @@ shares = pd.DataFrame(
 print(shares.round(1).fillna(0).to_string())
 
 # %%
-# The burden: the mean cost of an answer in each group, in standard deviations summed
-# over columns. ``validity`` is the share of denied people who have an answer at all;
-# read both together. Group and district stay as they are in all answers, whatever the
-# model was trained with. The last line asks the plain model again, and declares that
-# income cannot change either, so that only schooling is left.
+# The burden: the mean cost of an answer in each group, in interquartile ranges (IQRs)
+# summed over columns. ``validity`` is the share of denied people who have an answer at
+# all; read both together. Group and district stay as they are in all answers, whatever
+# the model was trained with. The last line asks the plain model again, and declares
+# that income cannot change either, so that only schooling is left.
 
 
 def burdens(clf, mutability):
@@ -139,7 +139,7 @@ left.set(xlabel="Share of the attributions (%)", ylabel="", xlim=(0, 100))
 left.legend(ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1), frameon=False)
 cost = result["cost"].unstack().loc[result.index.unique("model")]
 cost.plot.barh(ax=right, color=["0.65", "#009E73"])
-right.set(xlabel="Mean cost of recourse (standard deviations)", ylabel="")
+right.set(xlabel="Mean cost of recourse (IQRs)", ylabel="")
 right.legend(
     ["group A", "group B"],
     ncols=2,

@@ -72,9 +72,11 @@ class CounterfactualTrainingClassifier(
         reached as ``net__lr``, ``net__max_epochs``,
         ``net__module__hidden_layer_sizes``, ...
     preprocessor : "auto", None or transformer, default="auto"
-        "auto": numeric columns standardised, string / category / bool columns one-hot
-        encoded, missing values imputed. None: X is the model input, of any shape. Or
-        any transformer, ColumnTransformer or Pipeline that works column by column.
+        "auto": numeric columns scaled by their interquartile range and bent into
+        (-3, 3), string / category / bool columns one-hot encoded, missing values
+        imputed (see `skct.preprocessing.TableEncoder`). None: X is the model input, of
+        any shape. Or any transformer, ColumnTransformer or Pipeline that works column
+        by column.
     objective : str or Objective, default="margin"
         "margin", `MarginObjective`: it contrasts only where counterfactuals are
         implausible, and keeps slopes in a band, which keeps accuracy and validity.

@@ -108,16 +108,16 @@ class Evaluation:
 
     @cached_property
     def factual(self) -> np.ndarray:
-        """Factuals in standardised units."""
+        """Factuals in coordinates of the model input."""
         return self.coordinates(self.encoded)
 
     @cached_property
     def counterfactual(self) -> np.ndarray:
-        """Counterfactuals in standardised units."""
+        """Counterfactuals in coordinates of the model input."""
         return self.coordinates(self.encoded_counterfactual)
 
     def coordinates(self, encoded: np.ndarray) -> np.ndarray:
-        """Standardised units, in which a changed category counts 1."""
+        """Units of the model input; a changed category counts 1."""
         return self.model.space.coordinates(encoded)[0]
 
     def reference(self, code: int) -> np.ndarray:

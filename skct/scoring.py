@@ -93,7 +93,8 @@ def counterfactual_scorer(
 
     Greater is better for all of them. Factuals are all rows of X, the target of each is
     its runner-up class, and the reference rows are those of (X, y) (the classifier's
-    own for a class that is missing there). Distances are in standardised units.
+    own for a class that is missing there). Costs are in IQRs,
+    distances from rows in units of the model input (see `CounterfactualExplanation`).
 
     Every row counts, so that a model is never rewarded for having few valid
     counterfactuals, and no score is NaN. A row without one gets the largest distance

@@ -7,10 +7,19 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, RobustScaler
 
 from skct.exceptions import ImputationWarning
-from skct.preprocessing import MAX_CATEGORIES, CategoryColumn, TableEncoder
+from skct.preprocessing import (
+    BOUND,
+    MAX_CATEGORIES,
+    CategoryColumn,
+    NumericColumn,
+    TableEncoder,
+    bend,
+    unbend,
+    unbend_slope,
+)
 
 LETTERS = ["b", "a", "c", "a", "b", "b"]
 FLAGS = [True, False, True, True, False, True]
@@ -20,6 +29,12 @@ SIZES = pd.CategoricalDtype(["small", "medium", "large"], ordered=True)
 def encode(column, **more):
     """Encode a table of one column called x."""
     return TableEncoder().fit_transform(pd.DataFrame({"x": column, **more}))
+
+
+def robust(X):
+    """The same scaling by scikit-learn, which leaves out the bend."""
+    z = RobustScaler().fit_transform(np.asarray(X, dtype=float))
+    return z / np.sqrt(1 + (z / 3) ** 2)
 
 
 def fit_quietly(table):
@@ -33,16 +48,65 @@ def fit_quietly(table):
 
 
 @pytest.mark.parametrize("as_frame", [False, True])
-def test_numbers_are_standardised_as_by_standard_scaler(as_frame):
+def test_numbers_are_scaled_as_by_robust_scaler_and_bent(as_frame):
     X = np.random.default_rng(0).normal(50.0, [1e-3, 1.0, 1e6], size=(40, 3))
     table = pd.DataFrame(X, columns=list("abc")) if as_frame else X
-    expected = StandardScaler().fit_transform(X)
-    np.testing.assert_allclose(TableEncoder().fit_transform(table), expected)
+    np.testing.assert_allclose(TableEncoder().fit_transform(table), robust(X))
 
 
 def test_new_rows_are_scaled_by_the_training_rows():
     encoder = TableEncoder().fit(pd.DataFrame({"x": [0.0, 4.0]}))
-    np.testing.assert_array_equal(encoder.transform([[8.0]]), [[3.0]])
+    # Median 2, IQR 2: 8 is 3 IQRs out, and 3 / sqrt(1 + 1) from 0 once it is bent.
+    np.testing.assert_allclose(encoder.transform([[8.0]]), [[3 / np.sqrt(2)]])
+
+
+def test_where_most_values_are_equal_the_standard_deviation_is_the_scale():
+    counts = np.array([0.0] * 90 + [98.0] * 10)
+    (column,) = TableEncoder().fit(counts[:, None]).columns_
+    assert (column.center, column.scale) == (0.0, pytest.approx(counts.std()))
+
+
+def test_where_a_value_is_absurdly_far_the_standard_deviation_is_the_scale():
+    values = np.append(np.arange(99.0), 1e12)
+    encoder = TableEncoder().fit(values[:, None])
+    assert encoder.columns_[0].scale == pytest.approx(values.std())
+    back = encoder.inverse_numeric(encoder.transform(values[:, None]))[:, 0]
+    np.testing.assert_allclose(back, values, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0, 1e5, 1e12, 1e200])
+@pytest.mark.parametrize("tail", [1.0, 3.0])
+def test_the_inverse_gives_numbers_of_every_size_and_tail_back(size, tail):
+    values = size * np.random.default_rng(0).standard_normal((500, 1)) ** (2 * tail - 1)
+    encoder = TableEncoder().fit(values)
+    encoded = encoder.transform(values)
+    assert np.abs(encoded).max() < BOUND
+    assert (encoded[values.argsort(0)[:, 0]].ravel() == np.sort(encoded.ravel())).all()
+    back = encoder.inverse_numeric(encoded)
+    np.testing.assert_allclose(back, values, rtol=1e-6, atol=1e-9 * size)
+
+
+def test_far_outside_encodings_are_bounded_and_their_inverse_is_finite():
+    encoder = TableEncoder().fit(np.arange(9.0)[:, None])
+    encoded = encoder.transform([[1e300], [-1e300]])
+    np.testing.assert_allclose(encoded, [[BOUND], [-BOUND]])
+    beyond = np.array([[BOUND], [7.0], [-BOUND], [-7.0]])
+    raw = encoder.inverse_numeric(beyond)[:, 0]
+    assert np.isfinite(raw).all()
+    assert (raw * np.sign(beyond[:, 0]) > 1e6).all()
+
+
+def test_a_column_without_bound_is_shifted_and_scaled_only():
+    column = NumericColumn("x", 2.0, 4.0, 0.0)  # as in files of the first version
+    np.testing.assert_array_equal(column.encode([2.0, 10.0, -6.0])[:, 0], [0, 2, -2])
+
+
+def test_the_slope_of_the_inverse_is_its_difference_quotient():
+    u, step = np.linspace(-2.9, 2.9, 31), 1e-6
+    for bound in (BOUND, np.inf):
+        quotient = (unbend(u + step, bound) - unbend(u - step, bound)) / (2 * step)
+        np.testing.assert_allclose(unbend_slope(u, bound), quotient, rtol=1e-6)
+        np.testing.assert_allclose(bend(unbend(u, bound), bound), u, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [int, float, "uint8", "Int64", "Float64", object])
@@ -57,14 +121,14 @@ def test_a_third_value_ends_the_exception_for_zeros_and_ones():
 
 @pytest.mark.parametrize("values", [["3", "1.5", "2"], [3, 1.5, 2], [3, 1, 2]])
 def test_object_columns_that_convert_to_numbers_are_numeric(values):
-    expected = StandardScaler().fit_transform(np.array(values, float)[:, None])
+    expected = robust(np.array(values, float)[:, None])
     np.testing.assert_allclose(encode(pd.Series(values, dtype=object)), expected)
 
 
 @pytest.mark.parametrize("dtype", ["Int64", "Float64", "Int8", "float32", "int16"])
 def test_numeric_types_encode_alike(dtype):
     values = [5, 1, 2, 7]
-    expected = StandardScaler().fit_transform(np.array(values, float)[:, None])
+    expected = robust(np.array(values, float)[:, None])
     np.testing.assert_allclose(encode(pd.Series(values, dtype=dtype)), expected)
 
 
@@ -72,7 +136,7 @@ def test_numeric_types_encode_alike(dtype):
 def test_constant_numbers_encode_as_zero(value):
     encoder = TableEncoder().fit(pd.DataFrame({"x": [value] * 7}))
     assert abs(encoder.transform([[value]])[0, 0]) < 1e-6
-    assert encoder.transform([[value + 1]])[0, 0] == pytest.approx(1.0)
+    assert encoder.transform([[value + 1]])[0, 0] == pytest.approx(bend(1.0, BOUND))
 
 
 def test_inverse_gives_numbers_back_and_leaves_categories_open():
@@ -139,8 +203,9 @@ def test_a_constant_category_is_one_column_of_ones():
 
 def test_arrays_of_objects_are_read_column_by_column():
     X = np.array([["f", 30], ["m", 50]], dtype=object)
-    expected = [[1, 0, -1], [0, 1, 1]]
-    np.testing.assert_array_equal(TableEncoder().fit_transform(X), expected)
+    end = bend(1.0, BOUND)
+    expected = [[1, 0, -end], [0, 1, end]]
+    np.testing.assert_allclose(TableEncoder().fit_transform(X), expected)
 
 
 def test_encoded_columns_stand_in_the_order_of_the_table():
@@ -202,7 +267,8 @@ def test_missing_values_of_new_rows_are_imputed_without_a_word():
 def test_missing_values_in_arrays_are_imputed():
     with pytest.warns(ImputationWarning):
         encoded = TableEncoder().fit_transform(np.array([[1.0], [np.nan], [5.0]]))
-    np.testing.assert_array_equal(encoded, [[-1.0], [0.0], [1.0]])
+    end = bend(1.0, BOUND)
+    np.testing.assert_allclose(encoded, [[-end], [0.0], [end]])
 
 
 # ----------------------------------------------------------------------------- errors
@@ -269,7 +335,8 @@ def test_names_may_be_non_ascii():
 def test_columns_of_the_same_name_are_kept_apart():
     table = pd.DataFrame([[1, "u", 5.0], [3, "v", 7.0]], columns=["x", "x", "x"])
     encoded = TableEncoder().fit_transform(table)
-    np.testing.assert_array_equal(encoded, [[-1, 1, 0, -1], [1, 0, 1, 1]])
+    end = bend(1.0, BOUND)
+    np.testing.assert_allclose(encoded, [[-end, 1, 0, -end], [end, 0, 1, end]])
 
 
 def test_sparse_tables_encode_like_dense_ones():

@@ -184,7 +184,7 @@ def test_a_class_of_one_row_stays_in_every_sample():
     y = y.astype(object)
     y[0] = "rare"
     clf = quick(epochs=1).fit(X, y)
-    answer = clf.explain(X[:3])
+    answer = clf.explain(X[:3], confidence=0.5)
     assert stability(clf, answer, X, y, n_models=3, random_state=0).shape == (3,)
 
 

@@ -2,9 +2,9 @@
 
 scikit-learn has no inverse for a `ColumnTransformer`, and the inverses of its one-hot
 and ordinal encoders are silently wrong on relaxed values (0.7 of a category). An
-adapter answers three questions about one transformer instead: which input columns does
-each output depend on (`sources`), which raw numbers do outputs stand for (`inverse`),
-and which categories are encoded (`categories`).
+adapter answers questions about one transformer instead: which input columns does each
+output depend on (`sources`), which raw numbers do outputs stand for (`inverse`), which
+outputs are bent (`bounds`), and which categories are encoded (`categories`).
 
 To support another transformer, write one class, here in `skct.encoding.transformers` or
 in your own code. The base class `TransformerAdapter` suits transformers that work
@@ -120,6 +120,18 @@ class TransformerAdapter:
         with quiet(UserWarning, RuntimeWarning, message=EXPECTED_WARNINGS):
             raw[:] = as_dense(self.transformer.inverse_transform(encoded))
         return raw
+
+    def bounds(self) -> float | np.ndarray:
+        """Between minus and plus what outputs are bent, by `skct.preprocessing.bend`.
+
+        Costs are measured before the bend, where equal raw steps are equal.
+
+        Returns
+        -------
+        bounds : float or ndarray of shape (n_outputs,)
+            Infinite where an output is not bent.
+        """
+        return np.inf
 
     def categories(self) -> Categories:
         """Categories that the transformer encodes.

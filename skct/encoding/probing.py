@@ -60,11 +60,12 @@ def encode_flat(transformer: Any, table: Table) -> np.ndarray:
 
 
 def probe_lattice(transformer: Any, schema: TableSchema) -> Lattice:
-    """Direction and integer steps of all numeric columns, probed at three points.
+    """Direction and integer steps of all numeric columns, probed at four points.
 
-    The ends give direction and step of a linear encoding, and the middle shows whether
-    it is linear: behind a power transform, neighbouring integers are not evenly spaced.
-    All columns move at once, since each output depends on one of them only.
+    The ends give direction and step of a linear encoding, and a point on either side of
+    the middle shows whether it is linear: behind a power transform, neighbouring
+    integers are not evenly spaced. All columns move at once, since each output depends
+    on one of them only.
     """
     size = schema.n_encoded
     sign, step, origin = np.ones(size), np.zeros(size), np.zeros(size)
@@ -75,14 +76,17 @@ def probe_lattice(transformer: Any, schema: TableSchema) -> Lattice:
             step[i] = float(schema.columns[i].integer)
     elif numeric:
         start, width = probe_range(schema)
-        points = np.stack([start, start + width / 2, start + width])
+        quarter = np.floor(width / 4)  # off the middle: a scaler may be symmetric
+        points = start + np.stack([0 * width, quarter, width / 2, width])
         ends = encode_numbers(transformer, schema, numeric, points)
         for k, i in enumerate(numeric):
             (position,) = schema.columns[i].encoded
-            first, middle, last = (float(v) for v in ends[:, position])
+            first, early, middle, last = (float(v) for v in ends[:, position])
             sign[position] = -1.0 if last < first else 1.0
             size_of_one = abs(last - first) / width[k]
             linear = np.isclose(middle - first, last - middle, rtol=1e-3)
+            expected = quarter[k] / width[k] * (last - first)
+            linear &= np.isclose(early - first, expected, rtol=1e-3)
             if not schema.columns[i].integer:
                 continue
             if not linear:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..constraints import Constraints, Group
+from ..preprocessing import unbend, unbend_slope
 from ..utils.validation import wrong
 from . import transformers
 from .frames import Table, dense, get_column, pick, write
@@ -295,14 +296,14 @@ class FeatureSpace:
         return self.schema.numbers(table)
 
     def coordinates(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where L1 distances are those of cost and plausibility.
+        """Where L1 distances are those of plausibility.
 
-        Standardised units; a changed category counts 1 (two one-hot columns change by
-        one half each).
+        Numbers are as the model sees them; a changed category counts 1 (two one-hot
+        columns change by one half each).
 
         Parameters
         ----------
-        encoded : ndarray of shape (n, *input_shape)
+        encoded : ndarray of shape (n, *input_shape) or (n, n_encoded)
 
         Returns
         -------
@@ -328,6 +329,35 @@ class FeatureSpace:
                 blocks.append(0.5 * (np.arange(size) == index[:, None] % size))
                 owner += [position] * size
         return np.concatenate(blocks, axis=1), np.array(owner)
+
+    def cost_coordinates(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `coordinates`, where L1 distances are costs.
+
+        With `preprocessor="auto"` a number counts in interquartile ranges of its column
+        (standard deviations where these are 0), with another one as the model sees it.
+        """
+        flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
+        return self.coordinates(unbend(flat, self._bounds))
+
+    def cost_slopes(self, encoded: np.ndarray) -> np.ndarray:
+        """What a small step in each column of the model input costs.
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n, *input_shape)
+
+        Returns
+        -------
+        slopes : ndarray of shape (n, n_encoded), float64
+            1 where costs are measured on the model input itself.
+        """
+        flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
+        return unbend_slope(flat, self._bounds)
+
+    @property
+    def _bounds(self) -> float | np.ndarray:
+        """Bounds of bent columns of the model input."""
+        return transformers.bounds(self.transformer, len(self.feature_names))
 
     # ----------------------------------------------------------------- constraints
 

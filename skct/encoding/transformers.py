@@ -29,7 +29,7 @@ from .adapters import (
     register_adapter,
 )
 
-__all__ = ["apply", "categories", "inverse_numeric", "is_identity", "sources"]
+__all__ = ["apply", "bounds", "categories", "inverse_numeric", "is_identity", "sources"]
 
 
 def apply(transformer: Any, X: Any) -> np.ndarray:
@@ -60,6 +60,11 @@ def inverse_numeric(transformer: Any, encoded: Any, n_in: int) -> np.ndarray:
     """Raw numbers behind encoded columns; see `TransformerAdapter.inverse`."""
     flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
     return adapter(transformer, n_in).inverse(flat)
+
+
+def bounds(transformer: Any, n_in: int) -> float | np.ndarray:
+    """Bounds of bent columns; see `TransformerAdapter.bounds`."""
+    return adapter(transformer, n_in).bounds()
 
 
 def categories(transformer: Any, n_in: int) -> Categories:
@@ -202,7 +207,7 @@ class OneHotAdapter(OrdinalAdapter):
 
 @register_adapter(TableEncoder)
 class TableEncoderAdapter(TransformerAdapter):
-    """The encoder behind `preprocessor="auto"`, which knows all three answers."""
+    """The encoder behind `preprocessor="auto"`, which knows all answers."""
 
     def sources(self) -> Sources:
         """One input column per output."""
@@ -211,6 +216,10 @@ class TableEncoderAdapter(TransformerAdapter):
     def inverse(self, encoded: np.ndarray) -> np.ndarray:
         """Numeric columns, unscaled."""
         return self.transformer.inverse_numeric(encoded)
+
+    def bounds(self) -> float | np.ndarray:
+        """Numbers other than 0/1 columns are bent."""
+        return self.transformer.bounds_
 
     def categories(self) -> Categories:
         """Categories in an order that counts if the column's dtype is ordered."""
@@ -248,6 +257,11 @@ class PipelineAdapter(TransformerAdapter):
         for step, _ in reversed(list(self.steps())):
             encoded = step.inverse(encoded)
         return encoded
+
+    def bounds(self) -> float | np.ndarray:
+        """Those of the last step, whose output the model sees."""
+        *_, (last, _) = self.steps()
+        return last.bounds()
 
     def categories(self) -> Categories:
         """Categories of each column, as the first step that encodes it knows them."""

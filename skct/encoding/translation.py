@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..constraints import Constraints, Group
+from ..preprocessing import bend
 from . import transformers
 from .frames import pick
 from .probing import encode_numbers
@@ -19,6 +20,8 @@ __all__ = ["constraints_from", "rules_from"]
 # Above, the encodings of all integers in a range are not tabulated, and a column behind
 # a power transform is searched as a continuous one.
 MAX_LEVELS = 10_000
+# How far an open end of a bent column reaches, in its scales.
+REACH = 100.0
 
 OPPOSITE = {"increase": "decrease", "decrease": "increase"}
 
@@ -88,14 +91,26 @@ def bound_numbers(
     flags = np.isin(numeric, schema.owner[list(schema.binary)])
     low, high = (np.where(flags, np.clip(end, 0, 1), end) for end in (low, high))
     ends = encode_numbers(transformer, schema, numeric, np.stack([low, high]))
+    limits = open_ends(transformer, schema)
     for k, i in enumerate(numeric):
         (position,) = schema.columns[i].encoded
         # An open end stays open, whatever infinity encodes to. Where the encoding
         # falls, ends change sides.
-        open_end = np.inf * schema.lattice.sign[position]
+        open_end = limits[position] * schema.lattice.sign[position]
         first = ends[0, position] if np.isfinite(low[k]) else -open_end
         last = ends[1, position] if np.isfinite(high[k]) else open_end
         lower[position], upper[position] = min(first, last), max(first, last)
+
+
+def open_ends(transformer: Any, schema: TableSchema) -> np.ndarray:
+    """Upper ends of columns of the model input that nothing else bounds.
+
+    Infinite, but for a column that is bent: towards its bound float32 runs out, and a
+    search would end on raw values that mean nothing.
+    """
+    bounds = transformers.bounds(transformer, len(schema.columns))
+    ends = np.where(np.isinf(bounds), np.inf, bend(REACH, bounds))
+    return np.broadcast_to(ends, schema.n_encoded)
 
 
 def allowed_groups(schema: TableSchema, rules: list[Rule]) -> tuple[Group, ...]:
@@ -121,15 +136,22 @@ def integer_levels(
 ) -> tuple[tuple[int, torch.Tensor], ...]:
     """Encodings of all integers of the columns in which these are not evenly spaced."""
     found = []
+    ends = open_ends(transformer, schema)
+    # An inverse may not survive infinity.
+    finite = np.where(np.isinf(ends), 0.0, ends) * [[-1.0], [1.0]]
+    reach = transformers.inverse_numeric(transformer, finite, len(schema.columns))
     for i in schema.numeric:
         (position,) = schema.columns[i].encoded
         if position not in schema.lattice.nonlinear_columns:
             continue
+        # An open end reaches as far as the model input, or as values were observed.
         # Observed values outside a narrow domain keep their places on the lattice.
         seen = [end[i] for end in schema.observed]
-        low, high = rules[i].low, rules[i].high
-        low = min(low if np.isfinite(low) else seen[0], seen[0])
-        high = max(high if np.isfinite(high) else seen[1], seen[1])
+        given = np.array([rules[i].low, rules[i].high])
+        if np.isfinite(ends[position]):
+            given = np.where(np.isfinite(given), given, reach[:, i])
+        given = np.where(np.isfinite(given), given, seen)
+        low, high = min(given[0], seen[0]), max(given[1], seen[1])
         if high - low < MAX_LEVELS:
             values = np.arange(np.ceil(low), np.floor(high) + 1)[:, None]
             encoded = encode_numbers(transformer, schema, [i], values)[:, position]
@@ -168,6 +190,9 @@ def rules_from(
     # Infinite bounds are put back by `raw_bounds`; an inverse may not survive them.
     ends = np.stack([np.where(np.isfinite(end), end, 0.0) for end in (lower, upper)])
     raw = transformers.inverse_numeric(transformer, ends, len(schema.columns))
+    # Bounds have been through float32, of which a step can be large in raw units.
+    next_to = np.nextafter(ends.astype(np.float32), np.float32(0.0))
+    blur = transformers.inverse_numeric(transformer, next_to, len(schema.columns)) - raw
     rules = []
     for position, column in enumerate(schema.columns):
         where = list(column.encoded)
@@ -180,8 +205,9 @@ def rules_from(
             inside &= column.codes >= lower[where] - 1e-4
             allowed = tuple(pick(allowed or (), inside.all(1)))
         elif where:
-            ends_of_column = raw[:, position], lower[where[0]], upper[where[0]]
-            bounds = raw_bounds(schema, position, *ends_of_column)
+            ends_of_column = raw[:, position], np.abs(blur[:, position])
+            box = lower[where[0]], upper[where[0]]
+            bounds = raw_bounds(schema, position, *ends_of_column, *box)
             if schema.lattice.sign[where[0]] < 0:
                 rises, falls = falls, rises
         rules.append(Rule(mutability_of(rises, falls), *bounds, allowed))
@@ -196,18 +222,26 @@ def mutability_of(rises: bool, falls: bool) -> str:
 
 
 def raw_bounds(
-    schema: TableSchema, position: int, raw: np.ndarray, lower: float, upper: float
+    schema: TableSchema,
+    position: int,
+    raw: np.ndarray,
+    blur: np.ndarray,
+    lower: float,
+    upper: float,
 ) -> tuple[float, float]:
-    """Bounds of one numeric column, from those decoded and those encoded."""
-    low, high = raw
+    """Bounds of one numeric column, from those decoded and those encoded.
+
+    `blur` is what a step of float32 means for the decoded ones.
+    """
     column = schema.columns[position]
     if schema.lattice.sign[column.encoded[0]] < 0:
-        low, high, lower, upper = high, low, upper, lower
+        raw, blur, lower, upper = raw[::-1], blur[::-1], upper, lower
+    low, high = raw
     low = low if np.isfinite(lower) else -np.inf
     high = high if np.isfinite(upper) else np.inf
     if column.integer:
         # The encoded bounds were rounded to float32, which may move a decoded integer
-        # outwards or inwards by some 1e-7 of its size: take the integer that was meant.
-        tolerance = [1e-3 + 1e-6 * abs(end) for end in (low, high)]
+        # outwards or inwards: take the integer that was meant.
+        tolerance = 1e-3 + 1e-6 * np.abs(raw) + np.nan_to_num(blur)
         low, high = np.ceil(low - tolerance[0]), np.floor(high + tolerance[1])
     return low, high

@@ -132,7 +132,7 @@ def distances(
     model: ExplainedModel, table: Any, weights: np.ndarray, n_candidates: int
 ) -> np.ndarray:
     """Cost of going from one candidate to another, (n, n_candidates, n_candidates)."""
-    coordinates, owner = model.space.coordinates(model.space.encode(table))
+    coordinates, owner = model.space.cost_coordinates(model.space.encode(table))
     places = (coordinates * weights[owner]).reshape(n_candidates, -1, len(owner))
     columns = [np.abs(places - place).sum(2) for place in places]
     return np.stack(columns, axis=2).transpose(1, 0, 2)

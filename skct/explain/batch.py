@@ -90,10 +90,8 @@ def search_encoded(
     """As `find`, for rows of which none is predicted as its target."""
     device = module_device(model.module)
     factual = torch.from_numpy(encoded).to(device)
-    constraints, scale = model.constraints.to(device), None
-    if (weights != 1).any():
-        scale = torch.as_tensor(weights[:, model.space.owner], dtype=torch.float32)
-        scale = scale.reshape(-1, *factual.shape[1:]).to(device)
+    constraints = model.constraints.to(device)
+    per_column = weights[:, model.space.owner]
     try:
         result = search(
             model.module,
@@ -101,7 +99,7 @@ def search_encoded(
             target.to(device),
             model.generator,
             constraints,
-            weights=scale,
+            weights=feature_weights(per_column, factual),
             keep_best=True,
         )
     except NotFittedError as error:
@@ -120,6 +118,10 @@ def search_encoded(
         rows, codes = (torch.from_numpy(part).to(device) for part in model.reference)
         reference = rows, codes
     threshold = model.generator.threshold
+    # Costs are reported before the bend of the model input: its slope at the factual is
+    # what a step costs, to first order.
+    slopes = model.space.cost_slopes(encoded)
+    scale = feature_weights(per_column * slopes, factual)
     result = try_other_ways(
         model.module, result, factual, constraints, threshold, scale, reference
     )
@@ -135,3 +137,11 @@ def search_encoded(
         reference=reference,
     )
     return refined.cpu().numpy(), unrefined, n_iter
+
+
+def feature_weights(weights: np.ndarray, factual: Tensor) -> Tensor | None:
+    """Weights of the model input in the shape of `factual`; None if all are 1."""
+    if (weights == 1).all():
+        return None
+    weights = torch.as_tensor(weights, dtype=torch.float32, device=factual.device)
+    return weights.reshape(-1, *factual.shape[1:])

@@ -51,8 +51,8 @@ def evaluate(
     logits = batched_logits(model.module, encoded_again)
     valid = (logits.argmax(1) == target).numpy()
     probability = logits.softmax(1).gather(1, target[:, None]).squeeze(1).numpy()
-    before, owner = space.coordinates(batch.encoded)
-    after, _ = space.coordinates(encoded_again)
+    before, owner = space.cost_coordinates(batch.encoded)
+    after, _ = space.cost_coordinates(encoded_again)
     # A raw column has changed if any of its coordinates has.
     changed = np.zeros((len(found), len(space.feature_names)), dtype=bool)
     np.logical_or.at(changed.T, owner, (before != after).T)
@@ -66,7 +66,7 @@ def evaluate(
         valid=valid,
         mature=valid & (probability >= confidence),
         cost=metrics.cost(before, after, weights=weights[owner]),
-        implausibility=implausibilities(model, after, target.numpy()),
+        implausibility=implausibilities(model, encoded_again, target.numpy()),
         probability=probability,
         n_changed=changed.sum(1),
         n_iter=n_iter,
@@ -97,19 +97,19 @@ def concatenate(
 
 
 def implausibilities(
-    model: ExplainedModel, coordinates: np.ndarray, target: np.ndarray
+    model: ExplainedModel, encoded: np.ndarray, target: np.ndarray
 ) -> np.ndarray | None:
     """Mean L1 distance of each row from reference rows of its target class."""
     if model.reference is None:
         return None
-    encoded, codes = model.reference
-    reference, _ = model.space.coordinates(encoded)
+    rows, codes = model.reference
+    coordinates, _ = model.space.coordinates(encoded)
+    reference, _ = model.space.coordinates(rows)
     out = np.full(len(coordinates), np.nan)
     for code in np.unique(target):
-        theirs = reference[codes == code]
-        rows = target == code
+        theirs, here = reference[codes == code], target == code
         if len(theirs):
-            out[rows] = metrics.implausibility(coordinates[rows], theirs)
+            out[here] = metrics.implausibility(coordinates[here], theirs)
     return out
 
 

@@ -60,11 +60,13 @@ class CounterfactualExplanation:
         Whether it is valid, and its target probability reaches the confidence that
         was asked for.
     cost : ndarray of shape (n,)
-        (Weighted) L1 distance from the factual in standardised units; a changed
-        category counts 1.
+        (Weighted) L1 distance from the factual. Numbers count in interquartile ranges
+        (IQRs) of the training rows, a changed category counts 1; with a preprocessor
+        of your own, in units of the model input.
     implausibility : ndarray of shape (n,) or None
-        Mean L1 distance from observed rows of the target class, in the same units;
-        None without reference rows.
+        Mean L1 distance from observed rows of the target class, in the same units,
+        but numbers as the model sees them: bent, so that no value is further than 3
+        from the median of its column. None without reference rows.
     probability : ndarray of shape (n,)
         Target probability of the counterfactual.
     n_changed : ndarray of shape (n,)

@@ -51,7 +51,7 @@ OBJECTS = by_name(
     *(TableEncoder, ValidSplit, *GENERATORS.values(), *OBJECTIVES.values()),
 )
 # Parameters that were renamed since the first files: class -> name in code -> in files.
-RENAMED = {"Rule": {"mutability": "word"}}
+RENAMED = {"Rule": {"mutability": "word"}, "NumericColumn": {"center": "mean"}}
 # What they have learnt.
 LEARNT = {cls.__name__: cls.fitted_attributes for cls in GENERATORS.values()} | {
     "TableEncoder": ("columns_", "n_features_in_"),

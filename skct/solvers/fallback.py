@@ -17,7 +17,7 @@ from .search import SearchResult
 
 __all__ = ["try_other_ways"]
 
-# What is spent, in turn; the last one crosses the box of any standardised column.
+# What is spent, in turn; the last one crosses the box of any column.
 BUDGETS = (2.0, 8.0, 32.0, 128.0)
 N_MEMBERS = 50  # whose values a row may take over
 CHUNK = 10_000_000  # values held in memory to find them
