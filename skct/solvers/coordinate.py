@@ -14,7 +14,7 @@ from ..utils.rows import Rows
 from .cost_model import CostModel
 from .forward import forward_of
 
-__all__ = ["coordinate_ascent"]
+__all__ = ["ascend", "coordinate_ascent"]
 
 
 N_STEPS = 10
@@ -67,6 +67,41 @@ def coordinate_ascent(
         if not ascent.advance(steps_left):
             break
     return ascent.result()
+
+
+def ascend(
+    model: Callable[[Tensor], Tensor],
+    costs: CostModel,
+    constraints: Constraints,
+    like: Tensor,
+    *,
+    budget: Tensor,
+    threshold: float,
+) -> Tensor:
+    """What the model sees at the end of an ascent, whether it reaches the target or not.
+
+    Parameters
+    ----------
+    model, costs, constraints, budget, threshold
+        As in `coordinate_ascent`.
+    like : Tensor of shape (n, *features)
+        The factuals.
+
+    Returns
+    -------
+    x : Tensor of shape (n, *features)
+    """
+    bounds = constraints.bounds(like)
+    _, after, _ = coordinate_ascent(
+        model,
+        costs,
+        costs.minimum(),
+        constraints,
+        bounds,
+        budget=budget,
+        threshold=threshold,
+    )
+    return Snapper(constraints.discrete, like, *bounds).snap(after.clamp(*bounds), like)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..constraints.box import Constraints
 from ..constraints.snapping import Snapper
 from ..utils.model import blocks, evaluation_mode
-from .coordinate import coordinate_ascent
+from .coordinate import ascend
 from .cost_model import CostModel
 from .descent import conviction
 from .refine import FoundRows, RefineTask
@@ -89,23 +89,19 @@ def told(
     return probability, conviction(logits, probability, target)
 
 
-def ascend(task: RefineTask, rows: FoundRows, budget: float) -> Tensor:
+def ascend_with(task: RefineTask, rows: FoundRows, budget: float) -> Tensor:
     """What the model sees at the end of an ascent that may spend a budget."""
     costs = CostModel(
         rows.factual, rows.target, task.constraints, rows.weights, 0.0, None
     )
-    bounds = task.constraints.bounds(rows.factual)
-    _, after, _ = coordinate_ascent(
+    return ascend(
         task.model,
         costs,
-        costs.minimum(),
         task.constraints,
-        bounds,
+        rows.factual,
         budget=torch.full_like(costs.factual[:, 0], budget),
         threshold=task.threshold,
     )
-    snapper = Snapper(task.constraints.discrete, rows.factual, *bounds)
-    return snapper.snap(after.clamp(*bounds), rows.factual)
 
 
 def nearest_member(task: RefineTask, rows: FoundRows) -> Tensor:
@@ -164,6 +160,6 @@ def put_on(task: RefineTask, rows: FoundRows, members: Tensor) -> Tensor:
 
 
 WAYS: tuple[Callable[[RefineTask, FoundRows], Tensor], ...] = (
-    *(partial(ascend, budget=budget) for budget in BUDGETS),
+    *(partial(ascend_with, budget=budget) for budget in BUDGETS),
     nearest_member,
 )
