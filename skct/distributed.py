@@ -107,10 +107,12 @@ class DistributedCounterfactualNet(CounterfactualNet):
             del self.parallel_  # it cannot be pickled
         follow_first_process(self.module_)
 
-    def _search_counterfactuals(self, factual: Tensor, target: Tensor) -> SearchResult:
+    def _search_with(
+        self, factual: Tensor, target: Tensor, *args: Any, **kwargs: Any
+    ) -> SearchResult:
         """Search from the own part of the factuals; the results of all processes."""
         mine, n = own_rows(len(factual)), len(factual)
-        found = super()._search_counterfactuals(factual[mine], target[mine])
+        found = super()._search_with(factual[mine], target[mine], *args, **kwargs)
         return SearchResult(*(gathered(part, n) for part in found))
 
     def _passes(self, dense: DensePass | None, fit_params: dict) -> "ParallelPass":

@@ -11,9 +11,9 @@ from .constraints import Constraints, Group
 from .generators.base import BaseGenerator, SearchState
 from .generators.eccco import ECCCoGenerator
 from .generators.registry import seed_generator
-from .solvers.search import search
+from .solvers.search import SearchResult, search
 from .training.net import CounterfactualNet
-from .training.objective import Objective, Outputs, Searched
+from .training.objective import Objective, Outputs, Searched, SearchTask
 from .training.objectives import LAMBDAS
 from .training.pairs import packed
 from .training.passes import ModulePass
@@ -243,9 +243,10 @@ def check_objective(objective: Objective) -> None:
 
     Notes
     -----
-    The protocol: parameters are stored as given and checked in `check`; `prepare`
-    leaves the generator it is given alone; `pair` draws from its own random numbers
-    only and returns tensors with one row per counterfactual; `terms` gives one finite,
+    The protocol: parameters are stored as given and checked in `check`; `search` draws
+    from its own random numbers only, leaves the generator it is given alone, and finds
+    counterfactuals that satisfy the constraints; `pair` draws alike
+    and returns tensors with one row per counterfactual; `terms` gives one finite,
     differentiable value per pair that depends on no other pair, since pairs are shared
     out over mini-batches; a net trains on it. For tables and images alike.
 
@@ -266,8 +267,8 @@ def check_objective(objective: Objective) -> None:
     for shape in [(5,), (1, 4, 4)]:
         x, y, model = task(shape)
         constraints = constraints_for(shape)
-        check_prepare(objective)
-        pairs = check_pair(objective, x, y, model, constraints)
+        searched = check_objective_search(objective, x, y, model, constraints)
+        pairs = check_pair(objective, x, y, searched, constraints)
         check_terms(objective, pairs, model, constraints)
         check_training(objective, x, y, constraints)
 
@@ -290,27 +291,57 @@ def check_settings(objective: Objective) -> None:
     )
 
 
-def check_prepare(objective: Objective) -> None:
-    """The generator that is given stays as it is."""
-    given = ECCCoGenerator()
-    before = given.get_params()
-    prepared = objective.prepare(given)
-    assert isinstance(prepared, BaseGenerator), "prepare must return a generator"
-    assert given.get_params() == before, "prepare must not change the generator"
+def check_objective_search(
+    objective: Objective,
+    x: Tensor,
+    y: Tensor,
+    model: nn.Module,
+    constraints: Constraints,
+) -> Searched:
+    """Feasible counterfactuals, the same for the same seed; the generator is kept."""
+    given, target = ECCCoGenerator(max_iter=10), (y + 1) % 3
+    before, state = given.get_params(), torch.get_rng_state()
+    fitted = clone(objective).fit(x, y)
+    assert isinstance(fitted, Objective), "fit must return the objective"
+
+    def with_generator(
+        generator: BaseGenerator, *, epsilon: float | None = None
+    ) -> SearchResult:
+        return search(model, x, target, generator, constraints, epsilon=epsilon)
+
+    result, again = (
+        fitted.search(
+            SearchTask(
+                *(model, x, y, target, x, y, given, constraints),
+                torch.Generator().manual_seed(0),
+                with_generator,
+            )
+        )
+        for _ in range(2)
+    )
+    assert given.get_params() == before, "search must not change the generator"
+    assert torch.equal(torch.get_rng_state(), state), (
+        "fit and search must leave torch's global random state alone"
+    )
+    for value, other in zip(result, again, strict=True):
+        assert len(value) == len(x), "search must return one row per factual"
+        assert torch.equal(value, other), "the same random numbers must find the same"
+    found = result.counterfactual
+    assert torch.equal(constraints.project(found, x), found), (
+        "counterfactuals must satisfy the constraints"
+    )
+    return Searched(x, y, model(x).argmax(1), result)
 
 
 def check_pair(
     objective: Objective,
     x: Tensor,
     y: Tensor,
-    model: nn.Module,
+    searched: Searched,
     constraints: Constraints,
 ) -> Any:
     """Named tensors with a row per counterfactual; the same for the same seed."""
-    target = (y + 1) % 3
-    generator = objective.prepare(ECCCoGenerator(max_iter=10))
-    result = search(model, x, target, generator, constraints, epsilon=objective.epsilon)
-    searched = Searched(x, y, model(x).argmax(1), result)
+    objective = clone(objective).fit(x, y)
     state, before = torch.get_rng_state(), x.clone()
     pairs, again = (
         objective.pair(x, y, searched, constraints, torch.Generator().manual_seed(0))

@@ -43,10 +43,10 @@ class Normalised(nn.Sequential):
 class Searching(CounterfactualNet):
     """A net that notes how many rows it searches from."""
 
-    def _search_counterfactuals(self, factual, target):
+    def _search_with(self, factual, target, *args, **kwargs):
         """As ever."""
         self.noted_ = len(factual)
-        return super()._search_counterfactuals(factual, target)
+        return super()._search_with(factual, target, *args, **kwargs)
 
 
 class Noting(DistributedCounterfactualNet, Searching):

@@ -78,7 +78,7 @@ def ascend(
     budget: Tensor,
     threshold: float,
 ) -> Tensor:
-    """What the model sees at the end of an ascent, whether it reaches the target or not.
+    """What the model sees at the end of an ascent, wherever that is.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from skorch.utils import data_from_dataset, to_tensor
 from torch import Tensor, nn
 
+from ..generators.base import BaseGenerator
 from ..losses import LossTerms, counterfactual_loss
 from ..solvers.forward import dense_layers, is_autocast
 from ..solvers.search import SearchResult, search
 from ..utils.model import LogProbability, evaluation_mode, log_probability
 from .guarded import GuardedNet
-from .objective import Outputs, Searched
+from .objective import Outputs, Searched, SearchTask
 from .pairs import draw_targets, packed, split
 from .passes import DensePass, ModulePass
 
@@ -30,6 +32,8 @@ class CounterfactualLoop(GuardedNet):
 
     Needs `objective_`, `generator_`, `constraints_` and `seed_` before the first epoch.
     """
+
+    objective_is_fitted_ = False
 
     # --------------------------------------------------------------------- logits
 
@@ -189,7 +193,7 @@ class CounterfactualLoop(GuardedNet):
         # Away from the predicted class, not from the true one: a search from a row that
         # is predicted as its target already would end where it starts.
         target = draw_targets(predicted, y, rng)
-        result = self._search_counterfactuals(factual, target)
+        result = self._search_counterfactuals(X, y, factual, label, target, rng)
         searched = Searched(factual, label, predicted, result)
         pairs = self.objective_.pair(X, y, searched, self.constraints_, rng)
         for name, value in self.objective_.figures(pairs).items():
@@ -198,18 +202,63 @@ class CounterfactualLoop(GuardedNet):
         self.history.record("n_iter", float(result.n_iter.float().mean()))
         return pairs
 
-    def _search_counterfactuals(self, factual: Tensor, target: Tensor) -> SearchResult:
-        """Search one counterfactual per factual with the current weights."""
-        own_way = self._evaluates_in_its_own_way
+    def _search_counterfactuals(
+        self,
+        X: Tensor,
+        y: Tensor,
+        factual: Tensor,
+        label: Tensor,
+        target: Tensor,
+        rng: torch.Generator,
+    ) -> SearchResult:
+        """Let the objective make one counterfactual per factual."""
+        if not self.objective_is_fitted_:
+            weight = getattr(self.criterion_, "weight", None)
+            self.objective_.fit(*self._with_earlier_rows(X, y), weight)
+            self.objective_is_fitted_ = True
         with evaluation_mode(self.module_):
-            return search(
-                self.logits if own_way else self.logit_module(),
-                factual,
-                target,
-                self.objective_.prepare(self.generator_),
+            task = SearchTask(
+                self._model_to_search,
+                *(factual, label, target, X, y),
+                self.generator_,
                 self.constraints_,
-                epsilon=self.objective_.epsilon,
+                rng,
+                partial(self._search_with, factual, target),
             )
+            return self.objective_.search(task)
+
+    @property
+    def _model_to_search(self) -> Callable[[Tensor], Tensor]:
+        """What maps a batch to logits; a module, which is faster, where it may be."""
+        return self.logits if self._evaluates_in_its_own_way else self.logit_module()
+
+    def _search_with(
+        self,
+        factual: Tensor,
+        target: Tensor,
+        generator: BaseGenerator,
+        *,
+        epsilon: float | None = None,
+    ) -> SearchResult:
+        """Search one counterfactual per factual with the current weights."""
+        return search(
+            self._model_to_search,
+            factual,
+            target,
+            generator,
+            self.constraints_,
+            epsilon=epsilon,
+        )
+
+    def _with_earlier_rows(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of a batch of partial_fit, and reference rows of earlier ones."""
+        # A batch may lack classes that earlier ones had: the classifier leaves its
+        # reference rows here, so that what is learnt anew knows them too.
+        earlier = getattr(self, "earlier_rows_", None)
+        if earlier is None:
+            return X, y
+        more = [torch.as_tensor(part, device=X.device) for part in earlier]
+        return torch.cat([X, more[0]]), torch.cat([y, more[1]])
 
     def _n_rows(self, n: int) -> int:
         """Number of counterfactuals per epoch."""

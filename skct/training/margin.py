@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from torch.nn.functional import softplus
 
 from ..constraints import Constraints
-from ..generators.base import BaseGenerator
 from ..losses import energy, log_odds
-from .objective import Objective, Outputs, Searched
+from ..solvers.search import SearchResult
+from .objective import Objective, Outputs, Searched, SearchTask
 from .pairs import (
     atypicality,
     draw_near_neighbours,
@@ -97,11 +97,12 @@ class MarginObjective(Objective):
     learning_rate = 3e-3
     needs_mature = False
 
-    def prepare(self, generator: BaseGenerator) -> BaseGenerator:
+    def search(self, task: SearchTask) -> SearchResult:
         """Search for one logit beyond the threshold."""
         # What is just over the boundary says little about the class.
-        threshold = threshold_with_margin(generator.threshold)
-        return copy(generator).set_params(threshold=threshold)
+        threshold = threshold_with_margin(task.generator.threshold)
+        generator = copy(task.generator).set_params(threshold=threshold)
+        return task.search(generator, epsilon=self.epsilon)
 
     def pair(
         self,

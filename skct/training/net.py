@@ -293,7 +293,7 @@ class CounterfactualNet(CounterfactualLoop):
         params = self.get_params_for("generator")
         generator = make_generator(self.generator).set_params(**params).check()
         self.constraints_ = self._constraints_of(self.input_shape_).to(self.device)
-        self.objective_ = objective_of(self)
+        self.objective_, self.objective_is_fitted_ = objective_of(self), False
         if not self.objective_.trains_counterfactually:
             self.generator_ = generator
             return
@@ -317,14 +317,7 @@ class CounterfactualNet(CounterfactualLoop):
         )
         if same and set(y.unique().tolist()) <= self.generator_classes_:
             return
-        # A batch of partial_fit may lack classes that earlier ones had: the classifier
-        # leaves its reference rows here, so that what is learnt anew knows them too.
-        earlier = getattr(self, "earlier_rows_", None)
-        if earlier is not None:
-            more_X, more_y = (
-                torch.as_tensor(part, device=X.device) for part in earlier
-            )
-            X, y = torch.cat([X, more_X]), torch.cat([y, more_y])
+        X, y = self._with_earlier_rows(X, y)
         self.generator_ = generator.fit(X, y)
         self.generator_classes_ = set(y.unique().tolist())
 

@@ -1,6 +1,6 @@
 """`Objective`: what a net is trained on beside its own loss.
 
-An objective decides how counterfactuals are searched in training (`prepare`), what they
+An objective decides how counterfactuals are searched in training (`search`), what they
 are paired with (`pair`), and which loss terms come of the pairs (`terms`). Each has a
 file of its own: `paper`, `margin`. Its settings (weights, radius of nascent
 counterfactuals) are its constructor parameters, as those of a generator are.
@@ -9,7 +9,7 @@ counterfactuals) are its constructor parameters, as those of a generator are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from sklearn.base import BaseEstimator
 from torch import Generator, Tensor
@@ -20,7 +20,41 @@ from ..solvers.search import SearchResult
 from ..utils.validation import check_real
 from .pairs import Pairs, draw_neighbours
 
-__all__ = ["Objective", "Outputs", "Searched"]
+__all__ = ["Objective", "Outputs", "SearchTask", "Searched"]
+
+
+class SearchTask(NamedTuple):
+    """What the counterfactuals of an epoch are made of.
+
+    Attributes
+    ----------
+    model : callable
+        Maps a batch to logits, in eval mode: the net as it is now.
+    factual : Tensor of shape (n, *features)
+    label, target : int64 Tensor of shape (n,)
+        Class of each factual, and the one to go to.
+    X, y : Tensor
+        All training rows and their class indices.
+    generator : BaseGenerator
+        Fitted; not to be changed.
+    constraints : Constraints
+    rng : torch.Generator
+        Of this epoch; draw from nothing else.
+    search : callable
+        ``search(generator, epsilon=...)``: what a generator finds for these factuals,
+        a `SearchResult`.
+    """
+
+    model: Callable[[Tensor], Tensor]
+    factual: Tensor
+    label: Tensor
+    target: Tensor
+    X: Tensor
+    y: Tensor
+    generator: BaseGenerator
+    constraints: Constraints
+    rng: Generator
+    search: Callable[..., SearchResult]
 
 
 class Searched(NamedTuple):
@@ -71,7 +105,7 @@ class Objective(BaseEstimator):
                  + lambda_adv * L(nascent counterfactuals)
                  + lambda_reg * mean(regulariser)
 
-    An objective of your own needs `terms`; override `pair` or `prepare` if it pairs or
+    An objective of your own needs `terms`; override `pair` or `search` if it pairs or
     searches counterfactuals in another way. All weights zero: plain training.
     `skct.testing.check_objective` tells whether it keeps the promises.
 
@@ -145,19 +179,35 @@ class Objective(BaseEstimator):
         """Whether any weight is above zero; else no counterfactual is needed."""
         return any(self.weights.values())
 
-    def prepare(self, generator: BaseGenerator) -> BaseGenerator:
-        """Generator that searches in training; the one given by default.
+    def fit(self, X: Tensor, y: Tensor, class_weight: Tensor | None = None) -> Self:
+        """Learn from the training rows before the first search; nothing by default.
 
         Parameters
         ----------
-        generator : BaseGenerator
-            Fitted; not to be changed.
+        X : Tensor of shape (n_rows, *features)
+        y : int64 Tensor of shape (n_rows,)
+        class_weight : Tensor of shape (n_classes,) or None
+            Weights of the classes in the net's own loss.
 
         Returns
         -------
-        generator : BaseGenerator
+        self : Objective
         """
-        return generator
+        return self
+
+    def search(self, task: SearchTask) -> SearchResult:
+        """Make the counterfactuals of an epoch: by the generator, unless overridden.
+
+        Parameters
+        ----------
+        task : SearchTask
+
+        Returns
+        -------
+        result : SearchResult
+            One row per factual.
+        """
+        return task.search(task.generator, epsilon=self.epsilon)
 
     def adversarial_target(self, y_true: Tensor, y_predicted: Tensor) -> Tensor:
         """Label of the nascent counterfactuals: the ground truth by default.

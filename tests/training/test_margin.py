@@ -158,7 +158,9 @@ def test_searches_of_training_go_one_logit_beyond_the_threshold():
     clf = quick().fit(X, y)
     encoded = torch.as_tensor(clf.feature_space_.encode(X))
     target = (torch.as_tensor(clf.predict(X)) + 1) % 3
-    found = clf.net_._search_counterfactuals(encoded, target)
+    label = torch.zeros_like(target)
+    rows = encoded, label, encoded, label, target  # X, y, factual, label, target
+    found = clf.net_._search_counterfactuals(*rows, torch.Generator())
     p = clf.module_(found.counterfactual).softmax(1)
     reached = p.gather(1, target[:, None]).squeeze(1) >= threshold_with_margin(0.5)
     assert torch.equal(found.mature, reached)

@@ -43,10 +43,16 @@ class Pull(Objective):
     def check(self):
         return self if self.flaw == "check" else super().check()
 
-    def prepare(self, generator):
-        if self.flaw == "prepare":
-            generator.set_params(threshold=0.9)
-        return generator
+    def fit(self, X, y, class_weight=None):
+        return None if self.flaw == "fit" else self
+
+    def search(self, task):
+        if self.flaw == "search":
+            task.generator.set_params(threshold=0.9)
+        result = super().search(task)
+        if self.flaw == "outside":
+            return result._replace(counterfactual=task.factual + 9)
+        return result
 
     def pair(self, X, y, searched, constraints, rng):
         if self.flaw == "random":
@@ -78,7 +84,9 @@ def test_every_objective_keeps_the_promises_of_the_protocol(objective):
     ("flaw", "promise"),
     [
         ("check", "must refuse lambda_div=-1"),
-        ("prepare", "must not change the generator"),
+        ("fit", "fit must return the objective"),
+        ("search", "must not change the generator"),
+        ("outside", "must satisfy the constraints"),
         ("random", "the generator that it is given only"),
         ("write", "must not write to the rows"),
         ("short", "one row per counterfactual"),
