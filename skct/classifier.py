@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNetClassifier
 from torch import Tensor
 
-from .encoding.reference import draw_reference, top_up
+from .encoding.reference import draw_reference, observed_rows, top_up
 from .encoding.rules import warn_outside
 from .encoding.space import FeatureSpace
 from .explain.mixin import RecourseMixin
@@ -384,7 +384,7 @@ class CounterfactualTrainingClassifier(
         with seeded(seed + len(net.history or ())):
             if net.initialized_:
                 # A generator that meets a new class learns anew, from these as well.
-                net.earlier_rows_ = state["reference_"]
+                net.earlier_rows_ = observed_rows(state["reference_"])
             net.partial_fit(encoded, codes, epochs=epochs)
         vars(net).pop("earlier_rows_", None)
         self.__dict__.update(state, **trained(net), best_epoch_=best_epoch(net))

@@ -7,6 +7,7 @@ __all__ = [
     "ConstraintWarning",
     "DivergenceWarning",
     "ImputationWarning",
+    "ReferenceWarning",
     "SearchWarning",
 ]
 
@@ -29,3 +30,7 @@ class DivergenceWarning(ConvergenceWarning):
 
 class CheckpointWarning(UserWarning):
     """A checkpoint could not be written; training goes on."""
+
+
+class ReferenceWarning(UserWarning):
+    """A file holds no reference rows, so that explanations may differ."""

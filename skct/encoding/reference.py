@@ -1,17 +1,35 @@
-"""Training rows kept to judge plausibility."""
+"""Training rows kept to judge plausibility, and what says as much without them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .frames import take
 from .space import FeatureSpace
 
-__all__ = ["draw_reference", "top_up"]
+__all__ = [
+    "ColumnSummary",
+    "Reference",
+    "draw_reference",
+    "observed_rows",
+    "summarise",
+    "top_up",
+]
 
 
 # Encoded rows, and the class index of each.
 Reference = tuple[np.ndarray, np.ndarray]
+
+
+class ColumnSummary(NamedTuple):
+    """Reference whose rows are nobody: within each class every column is sorted.
+
+    Enough for plausibility, a sum over columns: its value, and what minimises it, are
+    those of the rows. Nothing may be learnt from it.
+    """
+
+    encoded: np.ndarray
+    codes: np.ndarray
 
 
 def draw_reference(
@@ -57,4 +75,40 @@ def top_up(
             rows = np.flatnonzero(more[1] == code)[:lacking]
             encoded.append(more[0][rows])
             codes.append(more[1][rows])
-    return np.concatenate(encoded), np.concatenate(codes)
+    joined = np.concatenate(encoded), np.concatenate(codes)
+    return ColumnSummary(*joined) if isinstance(reference, ColumnSummary) else joined
+
+
+def observed_rows(reference: Reference | None) -> Reference | None:
+    """Reference where it holds rows that were observed, else None."""
+    return None if isinstance(reference, ColumnSummary) else reference
+
+
+def summarise(reference: Reference | None, space: FeatureSpace) -> Reference | None:
+    """Put each raw column of the rows of a class into an order of its own.
+
+    The columns of a category stay together, so that it stays one.
+
+    Parameters
+    ----------
+    reference : pair of ndarray or None
+    space : FeatureSpace
+
+    Returns
+    -------
+    summary : ColumnSummary or None
+    """
+    if reference is None:
+        return None
+    encoded, codes = reference
+    block = space.owner.copy()
+    for group in space.groups:  # 0/1 columns that the user has made of a category
+        block[list(group.columns)] = block[list(group.columns)].min()
+    flat = encoded.reshape(len(encoded), -1).copy()
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        for k in np.unique(block):
+            cells = np.ix_(rows, np.flatnonzero(block == k))
+            values = flat[cells]
+            flat[cells] = values[np.lexsort(values.T)]
+    return ColumnSummary(flat.reshape(encoded.shape), codes)

@@ -7,6 +7,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from ..encoding.reference import observed_rows
 from ..solvers.fallback import try_other_ways
 from ..solvers.refine import refine
 from ..solvers.search import search
@@ -122,8 +123,9 @@ def search_encoded(
     # what a step costs, to first order.
     slopes = model.space.cost_slopes(encoded)
     scale = feature_weights(per_column * slopes, factual)
+    members = None if observed_rows(model.reference) is None else reference
     result = try_other_ways(
-        model.module, result, factual, constraints, threshold, scale, reference
+        model.module, result, factual, constraints, threshold, scale, members
     )
     unrefined = result.counterfactual.cpu().numpy()
     refined = refine(

@@ -1,6 +1,7 @@
 """A fitted classifier as one file without pickle, and back."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from ..constraints import Constraints
 from ..encoding.frames import Table
+from ..encoding.reference import ColumnSummary, summarise
 from ..encoding.schema import Lattice, TableSchema
 from ..encoding.space import FeatureSpace
+from ..exceptions import ReferenceWarning
 from ..generators.registry import make_generator
 from ..preprocessing import TableEncoder
 from ..training.checks import check_net, sizes_wanted
@@ -66,13 +69,13 @@ def save_classifier(
     generator = classifier.generator_
     if generator.holds_training_rows and not include_reference:
         raise ValueError(
-            f"{type(generator).__name__} explains by training rows, which the file "
-            "would have to hold. Pass include_reference=True to save them, too."
+            f"{type(generator).__name__} explains by training rows, which the file has "
+            "to hold: leave include_reference at True."
         )
     tensors: dict[str, Tensor] = {}
     state = fitted_state(classifier)
-    if include_reference:
-        state["reference"] = classifier.reference_
+    reference, space = classifier.reference_, classifier.feature_space_
+    state["reference"] = reference if include_reference else summarise(reference, space)
     if include_optimizer:
         state["optimizer"] = dict(classifier.net_.optimizer_.state_dict())
     document = {
@@ -135,7 +138,7 @@ def encode_net(
 
 
 def fitted_state(classifier: Any) -> dict[str, Any]:
-    """What `fit` has learnt, but for training rows and optimiser."""
+    """What `fit` has learnt, but for reference rows and optimiser."""
     net, space = classifier.net_, classifier.feature_space_
     own = isinstance(classifier.preprocessor_, TableEncoder | None)
     return {
@@ -185,7 +188,7 @@ def describe_template(template: Table) -> Any:
     if isinstance(template, np.ndarray):
         return template
     return [
-        (template_type(column.dtype), plain(column.iloc[0]))
+        (template_type(column.dtype), na_to_none(column.iloc[0]))
         for _, column in template.items()
     ]
 
@@ -197,7 +200,7 @@ def template_type(dtype: Any) -> str:
     return "float64" if pd.api.types.is_numeric_dtype(dtype) else "object"
 
 
-def plain(value: Any) -> Any:
+def na_to_none(value: Any) -> Any:
     """Missing values as None."""
     return None if value is pd.NA or value != value else value
 
@@ -259,6 +262,7 @@ def restore(
         raise ValueError(f"it holds tensors that nothing asks for: {[*tensors][:5]}")
     space = restore_space(state, preprocessor)
     constraints = space.constraints(state["rules"])
+    warn_about_reference(classifier, state)
     restore_net(net, classifier, state, space, constraints)
     vars(classifier).update(
         state["fitted"],
@@ -271,6 +275,27 @@ def restore(
         **trained(net),
     )
     return classifier
+
+
+def warn_about_reference(classifier: Any, state: dict[str, Any]) -> None:
+    """Say how explanations differ from those of the classifier that was saved."""
+    remedy = "For the same, make a CounterfactualExplainer and fit it to training rows."
+    if isinstance(state.get("reference"), ColumnSummary):
+        warnings.warn(
+            "The file holds a summary in place of reference rows: counterfactuals are "
+            "the same, except for rows that no search brings to their target, which "
+            f"would take over values of a reference row. {remedy}",
+            ReferenceWarning,
+            stacklevel=5,
+        )
+    if "reference" not in state and classifier.n_reference:
+        warnings.warn(
+            "The file, of an earlier version, holds no reference rows: counterfactuals "
+            "are not drawn towards observed rows, and `implausibility` is None. "
+            f"{remedy}",
+            ReferenceWarning,
+            stacklevel=5,
+        )
 
 
 def decode_parameters(

@@ -18,6 +18,7 @@ from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader
 
 from ..constraints import Constraints, Group
+from ..encoding.reference import ColumnSummary
 from ..encoding.rules import Rule
 from ..encoding.schema import RawColumn
 from ..generators.registry import GENERATORS
@@ -48,7 +49,13 @@ CLASSES = by_name(
 # Built from their parameters.
 OBJECTS = by_name(
     *(Constraints, Group, RawColumn, Rule, NumericColumn, CategoryColumn),
-    *(TableEncoder, ValidSplit, *GENERATORS.values(), *OBJECTIVES.values()),
+    *(
+        TableEncoder,
+        ColumnSummary,
+        ValidSplit,
+        *GENERATORS.values(),
+        *OBJECTIVES.values(),
+    ),
 )
 # Parameters that were renamed since the first files: class -> name in code -> in files.
 RENAMED = {"Rule": {"mutability": "word"}, "NumericColumn": {"center": "mean"}}

@@ -18,7 +18,7 @@ class PersistenceMixin:
         path: str | os.PathLike,
         *,
         include_optimizer: bool = False,
-        include_reference: bool = False,
+        include_reference: bool = True,
     ) -> None:
         """Write the fitted classifier to one file, without pickle.
 
@@ -34,11 +34,12 @@ class PersistenceMixin:
             Save the state of the optimiser, so that `partial_fit` or a warm start goes
             on as if nothing had happened. Without it they go on from the weights with
             a fresh optimiser.
-        include_reference : bool, default=False
-            Save the training rows that plausibility is judged by. Without them the
-            loaded classifier explains like one with ``n_reference=0``:
-            counterfactuals are not drawn towards observed rows, and
-            `implausibility` is None.
+        include_reference : bool, default=True
+            Save the reference rows, training rows that plausibility is judged by. False
+            saves a summary in their place: within each class every column is sorted for
+            itself, so that no row is left, and counterfactuals are the same (except
+            for rows that no search brings to their target: they would take over values
+            of a reference row). `load` then warns.
 
         Raises
         ------
@@ -54,9 +55,11 @@ class PersistenceMixin:
 
         Notes
         -----
-        No training row is in the file unless `include_reference` asks for it. What is
-        in it: weights, means and medians, the smallest and largest value of each
-        numeric column, the categories, the labels, and the constructor's parameters.
+        The file holds training rows: up to `n_reference` of each class, encoded. With
+        ``include_reference=False`` it holds none, but still single values, such as an
+        exact income, each without the rest of its row; with ``n_reference=0`` only the
+        smallest and largest value and the median of each numeric column. In any case:
+        weights, categories, labels, and the constructor's parameters.
 
         A module or transformer of your own is not in the file (of the module, the
         weights are): `load` asks for it.
@@ -110,8 +113,8 @@ class PersistenceMixin:
         -------
         classifier : CounterfactualTrainingClassifier
             Fitted; predictions are those of the one saved, bit for bit. So are
-            explanations if the reference rows were saved, and what `partial_fit` and
-            warm starts make of it if the optimiser was.
+            explanations, unless `load` warns that reference rows are missing, and what
+            `partial_fit` and warm starts make of it if the optimiser was saved.
 
         Raises
         ------

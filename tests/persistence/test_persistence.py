@@ -3,6 +3,7 @@ import json
 import pickle
 import resource
 import struct
+import warnings
 from datetime import date
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from skct import (
     REVISEGenerator,
 )
 from skct.encoding.rules import Rule
-from skct.exceptions import ImputationWarning
+from skct.exceptions import ImputationWarning, ReferenceWarning, SearchWarning
 from skct.persistence import archive
 from skct.persistence.classifier import KIND
 from skct.persistence.codec import decode, encode
@@ -74,7 +75,7 @@ def trained():
 @pytest.fixture
 def saved(trained, tmp_path):
     clf, X = trained
-    clf.save(tmp_path / "clf", include_reference=True)
+    clf.save(tmp_path / "clf")
     return tmp_path / "clf"
 
 
@@ -114,7 +115,7 @@ def generators():
 def test_what_is_loaded_predicts_and_explains_bit_for_bit(name, tmp_path):
     X, y = people(120)
     clf = quick(3, generator=generators()[name], mutability={"age": "none"}).fit(X, y)
-    clf.save(tmp_path / "f", include_reference=True)
+    clf.save(tmp_path / "f")
     assert_same(clf, load(tmp_path / "f"), X)
 
 
@@ -124,7 +125,7 @@ def test_columns_of_every_kind_come_back(tmp_path):
     clf = quick(2, mutability=mutability, domain={"Einkünfte €": (np.float64(1), None)})
     with pytest.warns(ImputationWarning):
         clf.fit(X, y)
-    clf.save(tmp_path / "f", include_reference=True)
+    clf.save(tmp_path / "f")
     again = load(tmp_path / "f")
     assert_same(clf, again, X)
     assert again.feature_names_in_.tolist() == list(X)
@@ -169,7 +170,7 @@ def test_the_loaded_object_is_a_full_estimator(trained, saved):
     assert torch.equal(again.constraints_.upper, clf.constraints_.upper)
     assert not hasattr(clone(again), "net_")
     assert_same(clf, pickle.loads(pickle.dumps(again)), X)
-    again.save(saved, include_reference=True)
+    again.save(saved)
     assert_same(clf, load(saved), X)
 
 
@@ -223,7 +224,7 @@ def test_a_module_of_ones_own_is_asked_for(tmp_path):
     X, y = people(80)
     net = CounterfactualNet(Doubled, module__width=4, max_epochs=1)
     clf = quick(1).set_params(net=net).fit(X, y)
-    clf.save(tmp_path / "f", include_reference=True)
+    clf.save(tmp_path / "f")
     assert_same(clf, load(tmp_path / "f", module=Doubled), X)
     with pytest.raises(ValueError, match=r"load\(path, module=\.\.\.\)"):
         load(tmp_path / "f")
@@ -245,7 +246,7 @@ def test_a_transformer_of_ones_own_is_asked_for(tmp_path):
         ]
     )
     clf = quick(1, preprocessor=transformer).fit(X, y)
-    clf.save(tmp_path / "f", include_reference=True)
+    clf.save(tmp_path / "f")
     assert_same(clf, load(tmp_path / "f", preprocessor=clf.preprocessor_), X)
     with pytest.raises(ValueError, match=r"load\(path, preprocessor=\.\.\.\)"):
         load(tmp_path / "f")
@@ -306,18 +307,93 @@ def rows_in(data, X, clf):
     return sum(row.tobytes() in data for table in tables for row in table)
 
 
-def test_training_rows_are_in_the_file_only_if_asked_for(tmp_path):
+def test_no_training_row_is_in_the_file_without_reference(tmp_path):
     X, y = load_iris(return_X_y=True, as_frame=True)
+    X = X + np.random.default_rng(0).normal(scale=1e-3, size=X.shape)  # no twins
     X.index = [f"patient {i}" for i in range(len(X))]
     clf = quick(1, generator=REVISEGenerator(n_epochs=1)).fit(X, y)
-    clf.save(tmp_path / "private", include_optimizer=True)
-    clf.save(tmp_path / "open", include_reference=True)
+    clf.save(tmp_path / "private", include_optimizer=True, include_reference=False)
+    clf.save(tmp_path / "open")
     assert rows_in((tmp_path / "private").read_bytes(), X, clf) == 0
     assert b"patient" not in (tmp_path / "private").read_bytes()
     assert rows_in((tmp_path / "open").read_bytes(), X, clf) >= 150
-    again = load(tmp_path / "private")
-    assert again.explain(X[:60:20]).implausibility is None
-    assert load(tmp_path / "open").explain(X[:60:20]).implausibility is not None
+
+
+@pytest.mark.parametrize("kind", ["people", "rich", "indicators", "images"])
+def test_a_summary_in_place_of_reference_rows_gives_the_same_advice(kind, tmp_path):
+    more = {}
+    if kind == "people":
+        X, y = people(120)
+    elif kind == "rich":
+        X, y = rich()
+    elif kind == "indicators":
+        X, y = people(120)
+        X = pd.get_dummies(X, columns=["job"], dtype=float)
+    else:
+        X = np.random.default_rng(0).normal(size=(60, 1, 3, 3)).astype("float32")
+        y, more = (X.sum((1, 2, 3)) > 0).astype(int), {"preprocessor": None}
+        more["net"] = CounterfactualNet(Flat, max_epochs=4)
+    clf = quick(4, **more) if "net" not in more else None
+    clf = clf or CounterfactualTrainingClassifier(random_state=0, **more)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImputationWarning)
+        clf.fit(X, y)
+    clf.save(tmp_path / "f", include_reference=False)
+    module = {"module": Flat} if kind == "images" else {}
+    with pytest.warns(ReferenceWarning, match="a summary in place of reference rows"):
+        again = load(tmp_path / "f", **module)
+    rows = X[:20]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SearchWarning)
+        answer, expected = again.explain(rows), clf.explain(rows)
+    if kind == "images":
+        assert np.array_equal(answer.counterfactual, expected.counterfactual)
+    else:
+        pd.testing.assert_frame_equal(
+            answer.counterfactual, expected.counterfactual, check_exact=True
+        )
+    assert np.array_equal(answer.cost, expected.cost)
+    np.testing.assert_allclose(answer.implausibility, expected.implausibility)
+    kept, real = again.reference_[0], clf.reference_[0]
+    in_common = sum((kept == row).reshape(len(kept), -1).all(1).any() for row in real)
+    assert in_common < len(real) / 2  # short tables of few categories have twins
+    assert np.array_equal(again.reference_[1], clf.reference_[1])
+
+
+class Flat(nn.Sequential):
+    """Layers for images."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def test_a_summary_is_not_learnt_from_and_can_be_saved_again(tmp_path, monkeypatch):
+    X, y = people(120)
+    clf = quick(2).fit(X, y)
+    clf.save(tmp_path / "f", include_reference=False)
+    with pytest.warns(ReferenceWarning):
+        again = load(tmp_path / "f")
+    seen, train = [], CounterfactualNet.partial_fit
+
+    def partial_fit(net, *args, **kwargs):
+        seen.append(net.earlier_rows_)
+        return train(net, *args, **kwargs)
+
+    monkeypatch.setattr(CounterfactualNet, "partial_fit", partial_fit)
+    clf.partial_fit(X[:40], y[:40])
+    again.partial_fit(X[:40], y[:40])
+    assert seen[0] is clf.reference_
+    assert seen[1] is None
+    again.save(tmp_path / "again")
+    with pytest.warns(ReferenceWarning):
+        load(tmp_path / "again")
+
+
+def test_without_reference_rows_nothing_is_missing(tmp_path):
+    X, y = people(120)
+    clf = quick(2, n_reference=0).fit(X, y)
+    clf.save(tmp_path / "f")  # a warning would be an error
+    assert load(tmp_path / "f").explain(X[:3]).implausibility is None
 
 
 def test_no_index_label_of_a_training_row_is_kept():
@@ -330,8 +406,8 @@ def test_no_index_label_of_a_training_row_is_kept():
 def test_a_generator_made_of_training_rows_needs_leave(tmp_path):
     X, y = load_iris(return_X_y=True)
     clf = quick(1, generator="gravitational").fit(X, y)
-    with pytest.raises(ValueError, match="Pass include_reference=True"):
-        clf.save(tmp_path / "f")
+    with pytest.raises(ValueError, match="leave include_reference at True"):
+        clf.save(tmp_path / "f", include_reference=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -362,7 +438,7 @@ def full_disk():
 def test_a_full_disk_leaves_the_old_file_and_no_litter(trained, saved, full_disk):
     before = saved.read_bytes()
     with pytest.raises(OSError, match="File too large"):
-        trained[0].save(saved, include_reference=True)
+        trained[0].save(saved)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -377,7 +453,7 @@ def test_an_interrupt_leaves_the_old_file_and_no_litter(
     before = saved.read_bytes()
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(error):
-        trained[0].save(saved, include_reference=True)
+        trained[0].save(saved)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -640,7 +716,8 @@ def test_a_rule_is_written_by_the_names_of_the_first_files():
 
 
 def test_the_file_of_an_earlier_version_still_loads():
-    clf = load(DATA / "classifier-1.skct")
+    with pytest.warns(ReferenceWarning, match="of an earlier version"):
+        clf = load(DATA / "classifier-1.skct")
     expected = json.loads((DATA / "classifier-1.json").read_text())
     X = people(8)[0]
     assert clf.predict(X).tolist() == expected["labels"]
