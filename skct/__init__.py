@@ -12,7 +12,14 @@ from .generators import (
     REVISEGenerator,
 )
 from .solvers import search
-from .training import MLP, CounterfactualNet, MarginObjective, Objective, PaperObjective
+from .training import (
+    MLP,
+    CounterfactualNet,
+    MarginObjective,
+    Objective,
+    PaperObjective,
+    TeacherObjective,
+)
 
 __all__ = [
     "MLP",
@@ -29,6 +36,7 @@ __all__ = [
     "Objective",
     "PaperObjective",
     "REVISEGenerator",
+    "TeacherObjective",
     "__version__",
     "search",
 ]

@@ -6,6 +6,7 @@ from .net import CounterfactualNet
 from .objective import Objective, Outputs, Searched
 from .pairs import Pairs
 from .paper import PaperObjective
+from .teacher import TeacherObjective
 
 __all__ = [
     "MLP",
@@ -16,4 +17,5 @@ __all__ = [
     "Pairs",
     "PaperObjective",
     "Searched",
+    "TeacherObjective",
 ]

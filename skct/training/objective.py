@@ -56,6 +56,12 @@ class SearchTask(NamedTuple):
     rng: Generator
     search: Callable[..., SearchResult]
 
+    def of(self, rows: Tensor) -> SearchTask:
+        """The same for some of the factuals."""
+        return self._replace(
+            factual=self.factual[rows], label=self.label[rows], target=self.target[rows]
+        )
+
 
 class Searched(NamedTuple):
     """What the searches of an epoch have found, one row per factual.

@@ -10,6 +10,7 @@ from ..utils.validation import wrong
 from .margin import MarginObjective
 from .objective import Objective
 from .paper import PaperObjective
+from .teacher import TeacherObjective
 
 __all__ = ["LAMBDAS", "OBJECTIVES", "make_objective", "objective_of"]
 
@@ -18,6 +19,7 @@ LAMBDAS = ("lambda_div", "lambda_adv", "lambda_reg")
 OBJECTIVES: dict[str, type[Objective]] = {
     "margin": MarginObjective,
     "paper": PaperObjective,
+    "teacher": TeacherObjective,
 }
 
 
