@@ -1,6 +1,5 @@
 """Counterfactual training: classifiers that give plausible, actionable explanations."""
 
-from ._version import __version__
 from .classifier import CounterfactualTrainingClassifier
 from .constraints import Constraints
 from .explain import CounterfactualExplainer, CounterfactualExplanation
@@ -20,6 +19,7 @@ from .training import (
     PaperObjective,
     TeacherObjective,
 )
+from .utils.version import __version__
 
 __all__ = [
     "MLP",

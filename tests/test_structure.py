@@ -33,7 +33,7 @@ FLOORS = [
     ["losses", "exceptions", "utils"],
 ]
 HEIGHT = {room: -i for i, rooms in enumerate(FLOORS) for room in rooms}
-HEIGHT |= {"__init__": 1, "_version": -len(FLOORS)}  # the roof and the ground
+HEIGHT |= {"__init__": 1}  # the roof
 # Imported where they are used, never at the top: what `pip install skct` does not
 # bring, and what `import skct` should not wait for.
 OPTIONAL = {"art", "dask", "jinja2", "matplotlib", "multiprocess", "optuna", "polars"}
@@ -357,7 +357,7 @@ def test_the_developer_guide_draws_these_floors():
 def test_the_developer_guide_knows_every_room_and_its_tests():
     there = {path.stem for path in PACKAGE.iterdir() if path.suffix in ("", ".py")}
     rooms = dict(rooms_in_the_guide())
-    assert set(rooms) == there - {"__init__", "__pycache__", "_version"}
+    assert set(rooms) == there - {"__init__", "__pycache__"}
     assert [path for path in rooms.values() if not (ROOT / path).exists()] == []
 
 

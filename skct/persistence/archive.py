@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .._version import __version__
+from ..utils.version import __version__
 
 __all__ = ["checksum", "read", "refused", "refusing", "temporary_name", "write"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .._version import __version__
 from ..encoding.frames import objects
+from ..utils.version import __version__
 from .formatting import show, show_change, visible
 from .summary import (
     FIGURES,
