@@ -358,22 +358,36 @@ def learn_column(name: Any, values: Any) -> NumericColumn | CategoryColumn:
     return NumericColumn(name, float(center), float(scale), float(center), BOUND)
 
 
-def bend(z: float | np.ndarray, bound: float | np.ndarray) -> np.ndarray:
-    """Monotone map of all numbers into (-bound, bound), with slope 1 at 0."""
-    return z / np.hypot(1.0, z / bound)
+# These are written with operators that arrays and tensors share: solvers use them, too.
 
 
-def unbend(u: np.ndarray, bound: float | np.ndarray) -> np.ndarray:
-    """Inverse of `bend`, finite on and beyond the bound, too."""
-    limit = LARGEST_FRACTION * bound
-    u = np.clip(u, -limit, limit)
+def bend(z: Any, bound: Any) -> Any:
+    """Monotone map of all numbers into (-bound, bound), with slope 1 at 0.
+
+    Parameters
+    ----------
+    z : ndarray or Tensor
+    bound : float, ndarray or Tensor
+        Infinite where nothing is to be bent.
+    """
+    far = 1e15 * bound  # its square is finite, also in float32
+    z = z.clip(-far, far)
+    return z / (1.0 + (z / bound) ** 2) ** 0.5
+
+
+def unbend(u: Any, bound: Any, largest: float = LARGEST_FRACTION) -> Any:
+    """Inverse of `bend`, finite on and beyond the bound, too.
+
+    `largest` is the fraction of the bound beyond which numbers cannot be told apart.
+    """
+    u = u.clip(-largest * bound, largest * bound)
     fraction = u / bound
-    return u / np.sqrt((1.0 - fraction) * (1.0 + fraction))
+    return u / ((1.0 - fraction) * (1.0 + fraction)) ** 0.5
 
 
-def unbend_slope(u: np.ndarray, bound: float | np.ndarray) -> np.ndarray:
+def unbend_slope(u: Any, bound: Any, largest: float = LARGEST_FRACTION) -> Any:
     """Derivative of `unbend`."""
-    return np.hypot(1.0, unbend(u, bound) / bound) ** 3
+    return (1.0 + (unbend(u, bound, largest) / bound) ** 2) ** 1.5
 
 
 def unusable(name: Any, kind: Any) -> ValueError:

@@ -26,6 +26,9 @@ FLAGS = [True, False, True, True, False, True]
 SIZES = pd.CategoricalDtype(["small", "medium", "large"], ordered=True)
 
 
+ONE = bend(np.float64(1), BOUND)  # one interquartile range
+
+
 def encode(column, **more):
     """Encode a table of one column called x."""
     return TableEncoder().fit_transform(pd.DataFrame({"x": column, **more}))
@@ -136,7 +139,7 @@ def test_numeric_types_encode_alike(dtype):
 def test_constant_numbers_encode_as_zero(value):
     encoder = TableEncoder().fit(pd.DataFrame({"x": [value] * 7}))
     assert abs(encoder.transform([[value]])[0, 0]) < 1e-6
-    assert encoder.transform([[value + 1]])[0, 0] == pytest.approx(bend(1.0, BOUND))
+    assert encoder.transform([[value + 1]])[0, 0] == pytest.approx(ONE)
 
 
 def test_inverse_gives_numbers_back_and_leaves_categories_open():
@@ -203,7 +206,7 @@ def test_a_constant_category_is_one_column_of_ones():
 
 def test_arrays_of_objects_are_read_column_by_column():
     X = np.array([["f", 30], ["m", 50]], dtype=object)
-    end = bend(1.0, BOUND)
+    end = ONE
     expected = [[1, 0, -end], [0, 1, end]]
     np.testing.assert_allclose(TableEncoder().fit_transform(X), expected)
 
@@ -267,7 +270,7 @@ def test_missing_values_of_new_rows_are_imputed_without_a_word():
 def test_missing_values_in_arrays_are_imputed():
     with pytest.warns(ImputationWarning):
         encoded = TableEncoder().fit_transform(np.array([[1.0], [np.nan], [5.0]]))
-    end = bend(1.0, BOUND)
+    end = ONE
     np.testing.assert_allclose(encoded, [[-end], [0.0], [end]])
 
 
@@ -335,7 +338,7 @@ def test_names_may_be_non_ascii():
 def test_columns_of_the_same_name_are_kept_apart():
     table = pd.DataFrame([[1, "u", 5.0], [3, "v", 7.0]], columns=["x", "x", "x"])
     encoded = TableEncoder().fit_transform(table)
-    end = bend(1.0, BOUND)
+    end = ONE
     np.testing.assert_allclose(encoded, [[-end, 1, 0, -end], [end, 0, 1, end]])
 
 

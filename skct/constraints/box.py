@@ -47,6 +47,9 @@ class Constraints:
     levels : tuple of (int, Tensor), default=()
         Position (in the flattened input) and sorted values of integer features that
         are not evenly spaced, behind a power transform say.
+    bend : Tensor of shape (*features,), optional
+        Bound of each feature that is bent (`skct.preprocessing.bend`), else infinite.
+        Costs are measured before the bend, in the raw scale.
 
     References
     ----------
@@ -72,10 +75,11 @@ class Constraints:
     can_increase: Tensor
     can_decrease: Tensor
     groups: tuple[Group, ...] = ()
-    # None becomes zeros in `__post_init__`.
+    # None becomes zeros, and infinity for `bend`, in `__post_init__`.
     step: Tensor = None  # type: ignore[assignment]
     origin: Tensor = None  # type: ignore[assignment]
     levels: tuple[tuple[int, Tensor], ...] = ()
+    bend: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -83,6 +87,8 @@ class Constraints:
         for name in ("step", "origin"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, zeros)
+        if self.bend is None:
+            object.__setattr__(self, "bend", torch.full_like(self.lower, torch.inf))
         self._bound_by_lattice()
 
     def _bound_by_lattice(self) -> None:
@@ -170,7 +176,7 @@ class Constraints:
         shape : tuple of int
             Of one model input.
         **others
-            `groups`, `step`, `origin` and `levels`.
+            `groups`, `step`, `origin`, `levels` and `bend`.
 
         Returns
         -------
@@ -181,7 +187,7 @@ class Constraints:
         def tensor(values: ArrayLike, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.as_tensor(np.asarray(values), dtype=dtype).reshape(shape)
 
-        for name in others.keys() & {"step", "origin"}:
+        for name in others.keys() & {"step", "origin", "bend"}:
             others[name] = tensor(others[name])
         up, down = (
             (mutability == "both") | (mutability == word)
@@ -378,6 +384,7 @@ class Constraints:
             levels=self.levels + other.levels,
             step=torch.where(mine, self.step, other.step),
             origin=torch.where(mine, self.origin, other.origin),
+            bend=torch.minimum(self.bend, other.bend),
         )
 
     def shape_only(self) -> "Constraints":
@@ -435,7 +442,7 @@ def check_fields(constraints: Constraints) -> None:
     """Check types, shapes and groups, which the search takes for granted."""
     shape = getattr(constraints.lower, "shape", None)
     ends = ("lower", "upper", "can_increase", "can_decrease")
-    for name in (*ends, "step", "origin"):
+    for name in (*ends, "step", "origin", "bend"):
         value = getattr(constraints, name)
         if value is None and name not in ends:
             continue

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from ..constraints import Constraints, Group
-from ..preprocessing import unbend, unbend_slope
+from ..preprocessing import unbend
 from ..utils.validation import wrong
 from . import transformers
 from .frames import Table, dense, get_column, pick, write
@@ -337,27 +337,8 @@ class FeatureSpace:
         (standard deviations where these are 0), with another one as the model sees it.
         """
         flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
-        return self.coordinates(unbend(flat, self._bounds))
-
-    def cost_slopes(self, encoded: np.ndarray) -> np.ndarray:
-        """What a small step in each column of the model input costs.
-
-        Parameters
-        ----------
-        encoded : ndarray of shape (n, *input_shape)
-
-        Returns
-        -------
-        slopes : ndarray of shape (n, n_encoded), float64
-            1 where costs are measured on the model input itself.
-        """
-        flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
-        return unbend_slope(flat, self._bounds)
-
-    @property
-    def _bounds(self) -> float | np.ndarray:
-        """Bounds of bent columns of the model input."""
-        return transformers.bounds(self.transformer, len(self.feature_names))
+        bounds = transformers.bounds(self.transformer, len(self.feature_names))
+        return self.coordinates(unbend(flat, bounds))
 
     # ----------------------------------------------------------------- constraints
 

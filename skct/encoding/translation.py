@@ -72,6 +72,7 @@ def constraints_from(
         step=schema.lattice.step,
         origin=schema.lattice.origin,
         levels=integer_levels(transformer, schema, rules),
+        bend=np.full(size, transformers.bounds(transformer, len(rules))),
     )
 
 
@@ -109,7 +110,7 @@ def open_ends(transformer: Any, schema: TableSchema) -> np.ndarray:
     search would end on raw values that mean nothing.
     """
     bounds = transformers.bounds(transformer, len(schema.columns))
-    ends = np.where(np.isinf(bounds), np.inf, bend(REACH, bounds))
+    ends = np.where(np.isinf(bounds), np.inf, bend(np.float64(REACH), bounds))
     return np.broadcast_to(ends, schema.n_encoded)
 
 

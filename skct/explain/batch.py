@@ -92,7 +92,7 @@ def search_encoded(
     device = module_device(model.module)
     factual = torch.from_numpy(encoded).to(device)
     constraints = model.constraints.to(device)
-    per_column = weights[:, model.space.owner]
+    scale = feature_weights(weights[:, model.space.owner], factual)
     try:
         result = search(
             model.module,
@@ -100,7 +100,7 @@ def search_encoded(
             target.to(device),
             model.generator,
             constraints,
-            weights=feature_weights(per_column, factual),
+            weights=scale,
             keep_best=True,
         )
     except NotFittedError as error:
@@ -119,10 +119,6 @@ def search_encoded(
         rows, codes = (torch.from_numpy(part).to(device) for part in model.reference)
         reference = rows, codes
     threshold = model.generator.threshold
-    # Costs are reported before the bend of the model input: its slope at the factual is
-    # what a step costs, to first order.
-    slopes = model.space.cost_slopes(encoded)
-    scale = feature_weights(per_column * slopes, factual)
     members = None if observed_rows(model.reference) is None else reference
     result = try_other_ways(
         model.module, result, factual, constraints, threshold, scale, members

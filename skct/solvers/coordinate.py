@@ -9,9 +9,16 @@ from torch import Tensor
 from ..constraints.box import Constraints
 from ..constraints.groups import GroupTables
 from ..constraints.snapping import Snapper
+from ..preprocessing import bend
 from ..utils.model import MIN_ROWS, padded_positions
 from ..utils.rows import Rows
-from .cost_model import CostModel
+from .cost_model import (
+    LEAST_COST,
+    CostModel,
+    bend_slope,
+    move_costs,
+    straightened,
+)
 from .forward import forward_of
 
 __all__ = ["ascend", "coordinate_ascent"]
@@ -135,7 +142,7 @@ class CoordinateAscent:
     ):
         self.forward, self.threshold = forward_of(model), threshold
         self.shape = bounds[0].shape[1:]
-        self.smallest_step = constraints.step.flatten()
+        self.smallest_step, self.bend = constraints.step.flatten(), costs.bend
         low, high = (end.flatten(1).clamp(-FAR, FAR) for end in bounds)
         self.snapper = Snapper(constraints.discrete, costs.factual, low, high)
         z = start.clamp(low, high)
@@ -209,11 +216,14 @@ class CoordinateAscent:
         # one at least, and nothing moves out of the box. What a move costs here is its
         # distance times the weight: the cost of the whole
         # path is checked at its end, by `refine`.
-        length = rows.budget[:, None].clamp(min=0.0) / (steps_left * weight)
+        part = rows.budget[:, None].clamp(min=0.0) / (steps_left * weight)
+        here = rows.z.gather(1, column)
+        length = self.length(here, sign * part, column)
         least = self.smallest_step[column]
         length = torch.where(length > 0, length.maximum(least), 0.0)
         length = torch.where(gain_per_cost > 0, length.minimum(slack), 0.0)
-        rows.budget = rows.budget - (length * weight).squeeze(1)
+        spent = self.spent(here, sign * length, column)
+        rows.budget = rows.budget - (spent * weight).squeeze(1)
         rows.previous = rows.z
         z = rows.z.scatter_add(1, column, sign * length)
         if self.moves is not None:
@@ -221,6 +231,24 @@ class CoordinateAscent:
                 z, rows.x, column, length > 0, low, high
             )
         rows.z = z.clamp_(low, high)
+        if self.bend is not None:
+            before, after = (bend_slope(s, self.bend) for s in (rows.previous, rows.z))
+            dearer, least = (after - before) * rows.weights, LEAST_COST * rows.weights
+            rows.cost_up = (rows.cost_up + dearer).maximum(least)
+            rows.cost_down = (rows.cost_down + dearer).maximum(least)
+
+    def length(self, here: Tensor, part: Tensor, column: Tensor) -> Tensor:
+        """How far a feature moves for a (signed) part of the budget."""
+        if self.bend is None:
+            return part.abs()
+        bound = self.bend[column]
+        return (bend(straightened(here, bound) + part, bound) - here).abs()
+
+    def spent(self, here: Tensor, move: Tensor, column: Tensor) -> Tensor:
+        """What a move of a feature costs, for a weight of 1."""
+        if self.bend is None:
+            return move.abs()
+        return move_costs(here + move, here, None, self.bend[column])
 
     def record(self, reached: Tensor) -> None:
         """Write down the last step of rows that have reached the threshold."""

@@ -6,8 +6,16 @@ import torch
 from torch import Tensor
 
 from ..constraints.box import Constraints
+from ..preprocessing import unbend, unbend_slope
 
-__all__ = ["CostModel"]
+__all__ = [
+    "LEAST_COST",
+    "CostModel",
+    "bend_of",
+    "bend_slope",
+    "move_costs",
+    "straightened",
+]
 
 
 # A move costs at least this fraction of the feature's weight. Where plausibility pays
@@ -15,15 +23,19 @@ __all__ = ["CostModel"]
 LEAST_COST = 0.05
 # A change of category moves two columns: each counts one half.
 CATEGORY_WEIGHT = 0.5
+# Of the bound of a bend, in float32: some two thousand units of cost.
+LARGEST_FRACTION = 1.0 - 1e-6
 
 
 class CostModel:
     r"""Objective of a refinement, separable and convex, row by row.
 
-    .. math:: J(x) = \sum_j w_j |x_j - f_j| + \lambda \sum_j \mathrm{mean}_r |x_j - r_j|
+    .. math:: J(x) = \sum_j w_j |z_j(x_j) - z_j(f_j)|
+              + \lambda \sum_j \mathrm{mean}_r |x_j - r_j|
 
     with the factual f and reference rows r of the target class: (weighted) cost plus
-    implausibility, in the units of both. Columns of a category count one half each.
+    implausibility, in the units of both. z undoes the bend of a feature, if it is bent.
+    Columns of a category count one half each.
 
     Parameters
     ----------
@@ -51,6 +63,7 @@ class CostModel:
         self.weights = torch.ones_like(self.factual)
         if weights is not None:
             self.weights = weights.flatten(1)
+        self.bend = bend_of(constraints)
         self.column_weight = torch.ones_like(self.factual[0])
         for group in constraints.groups:
             self.column_weight[list(group.columns)] = CATEGORY_WEIGHT
@@ -82,12 +95,12 @@ class CostModel:
         Returns
         -------
         up, down : Tensor of shape (n, n_features)
-            At least a twentieth of the feature's weight.
+            At least a twentieth of the feature's price.
         """
         # One-sided derivatives. Of w |x - f|: w away from the factual, -w towards it.
-        side = (x - self.factual).sign()
-        up = self.weights * (1 + 2 * side.clamp(max=0))
-        down = self.weights * (1 - 2 * side.clamp(min=0))
+        side, weights = (x - self.factual).sign(), self.prices(x)
+        up = weights * (1 + 2 * side.clamp(max=0))
+        down = weights * (1 - 2 * side.clamp(min=0))
         # Of the mean of |x - r|, upwards: every row at or below x falls behind, every
         # row above comes closer, (n_at_most - (n - n_at_most)) / n. Downwards alike.
         for rows, reference in self.by_class():
@@ -96,7 +109,7 @@ class CostModel:
             n_below = torch.searchsorted(reference, here)
             up[rows] += self.plausibility_weight * (2 * n_at_most - n).t() / n
             down[rows] += self.plausibility_weight * (n - 2 * n_below).t() / n
-        least = LEAST_COST * self.weights
+        least = LEAST_COST * weights
         return up.maximum(least), down.maximum(least)
 
     def minimum(self) -> Tensor:
@@ -105,17 +118,51 @@ class CostModel:
         # passed, J changes by w - lambda (1 - 2 q) per unit. It falls until q is
         # (1 - w / lambda) / 2, and never if w >= lambda. So x is f clamped to the
         # quantiles q and 1 - q of the reference.
-        if self.plausibility_weight <= self.weights.min():
+        weights = self.prices(self.factual)
+        if self.plausibility_weight <= weights.min():
             return self.factual
         x = self.factual.clone()
         for rows, reference in self.by_class():
             n = reference.shape[1]
-            ratio, here = self.weights[rows].t() / self.plausibility_weight, x[rows].t()
+            ratio, here = weights[rows].t() / self.plausibility_weight, x[rows].t()
             first = ((1 - ratio).clamp(min=0) / 2 * (n - 1)).round().long()
             low, high = reference.gather(1, first), reference.gather(1, n - 1 - first)
             x[rows] = torch.where(ratio < 1, here.clamp(low, high), here).t()
         return x
 
-    def cost(self, change: Tensor) -> Tensor:
-        """Weighted L1 norm of changes of shape (n, n_features), of shape (n,)."""
-        return (change.abs() * self.weights * self.column_weight).sum(1)
+    def prices(self, x: Tensor) -> Tensor:
+        """What a small step of each feature costs where it stands at `x`."""
+        return (
+            self.weights
+            if self.bend is None
+            else self.weights * bend_slope(x, self.bend)
+        )
+
+    def cost(self, x: Tensor, start: Tensor) -> Tensor:
+        """Cost of going from one state to another, both (n, n_features), of (n,)."""
+        moves = move_costs(x, start, self.weights, self.bend)
+        return (moves * self.column_weight).sum(1)
+
+
+def bend_of(constraints: Constraints) -> Tensor | None:
+    """Bound of each feature of the flattened input; None if none is bent."""
+    bend = constraints.bend.flatten()
+    return bend if bend.isfinite().any() else None
+
+
+def straightened(x: Tensor, bend: Tensor | None) -> Tensor:
+    """State in the units of costs."""
+    return x if bend is None else unbend(x, bend, LARGEST_FRACTION)
+
+
+def bend_slope(x: Tensor, bend: Tensor) -> Tensor:
+    """Units of cost per unit of the model input."""
+    return unbend_slope(x, bend, LARGEST_FRACTION)
+
+
+def move_costs(
+    x: Tensor, start: Tensor, weights: Tensor | None, bend: Tensor | None
+) -> Tensor:
+    """Cost of the move of each feature, of shape (n, n_features)."""
+    change = (straightened(x, bend) - straightened(start, bend)).abs()
+    return change if weights is None else change * weights

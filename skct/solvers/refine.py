@@ -14,7 +14,7 @@ from ..losses import log_odds
 from ..utils.model import blocks, evaluation_mode, pad
 from ..utils.rows import Rows
 from .coordinate import coordinate_ascent
-from .cost_model import CostModel
+from .cost_model import CostModel, bend_of, move_costs
 from .forward import forward_of
 from .search import SearchResult
 
@@ -126,7 +126,7 @@ def refine_block(task: RefineTask, given: FoundRows) -> Tensor:
         task.reference,
     )
     refiner, start = Refiner(task, rows), costs.minimum()
-    budget = costs.cost(refiner.shrink(rows.x, CUTS_OF_BUDGET).flatten(1) - start)
+    budget = costs.cost(refiner.shrink(rows.x, CUTS_OF_BUDGET).flatten(1), start)
     before, after, reached = coordinate_ascent(
         task.model,
         costs,
@@ -137,7 +137,7 @@ def refine_block(task: RefineTask, given: FoundRows) -> Tensor:
         threshold=refiner.probability,
     )
     refined = refiner.last_step(before, after)
-    reached &= costs.cost(refined.flatten(1) - start) <= budget
+    reached &= costs.cost(refined.flatten(1), start) <= budget
     reached &= refiner.margin(refined) >= 0
     lost = (~reached[:n]).nonzero().squeeze(1)
     if len(lost):
@@ -154,7 +154,7 @@ class Refiner:
     def __init__(self, task: RefineTask, rows: FoundRows):
         self.model, self.forward = task.model, forward_of(task.model)
         self.factual, self.target = rows.factual, rows.target
-        self.groups = task.constraints.groups
+        self.groups, self.bend = task.constraints.groups, bend_of(task.constraints)
         self.probability = min(task.threshold + SPARE, 1.0 - 1e-7)
         self.log_odds = math.log(self.probability / (1.0 - self.probability))
         self.bounds = task.constraints.bounds(rows.factual)
@@ -247,9 +247,8 @@ class Refiner:
             score = logits.gather(1, self.target[:, None]).sum()
             (gradient,) = torch.autograd.grad(score, point)
         change = (x - self.factual).flatten(1)
-        cost = change.abs()
-        if weights is not None:
-            cost = cost * weights.flatten(1)
+        weights = None if weights is None else weights.flatten(1)
+        cost = move_costs(x.flatten(1), self.factual.flatten(1), weights, self.bend)
         gain = gradient.flatten(1) * change
         for group in self.groups:
             columns = list(group.columns)

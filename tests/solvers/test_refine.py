@@ -7,6 +7,7 @@ from torch import nn
 
 from skct import Constraints, GenericGenerator, search
 from skct.constraints import Group
+from skct.preprocessing import unbend
 from skct.solvers import SearchResult, refine
 
 # Columns: two free, one frozen, one that only rises, an integer, a category of three.
@@ -370,3 +371,27 @@ def test_weight_buys_plausibility_with_cost(found):
     assert costs[1:] == sorted(costs[1:])
     assert costs[0] < 1.02 * costs[1]
     assert distances == sorted(distances, reverse=True)
+
+
+def test_a_bent_feature_is_moved_while_it_is_cheaper_than_another():
+    """Log-odds u + x / 2, to reach log-odds of 2.5 from 0.
+
+    Either feature alone costs 4.52 (far out on the bend) or 5. A step of u costs
+    (1 + (z / 3) ** 2) ** 1.5 as much as one of z; where that is 2, at z = 2.30, x is as
+    good, and the way of least cost is 2.30 + 1.35 = 3.65.
+    """
+    net = nn.Linear(2, 2)
+    with torch.no_grad():
+        net.bias.zero_()
+        net.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.5]]))
+    constraints = Constraints.from_arrays(
+        [-2.99, -9.0], [2.99, 9.0], ["both"] * 2, (2,), bend=[3.0, np.inf]
+    )
+    factual, target = torch.zeros(1, 2), torch.ones(1, dtype=torch.long)
+    threshold = 1 / (1 + np.exp(-2.5))
+    generator = GenericGenerator(threshold=threshold, max_iter=500, lambda_cost=0.0)
+    result = search(net, factual, target, generator, constraints)
+    (u, x), *_ = refine(net, result, factual, constraints, threshold)
+    assert u + x / 2 >= 2.5
+    z = unbend(u.double(), 3.0)
+    assert 3.65 < z + x < 3.65 * 1.1
