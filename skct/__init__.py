@@ -1,5 +1,6 @@
 """Counterfactual training: classifiers that give plausible, actionable explanations."""
 
+from .auditing import AuditResult, audit
 from .classifier import CounterfactualTrainingClassifier
 from .constraints import Constraints
 from .explain import CounterfactualExplainer, CounterfactualExplanation
@@ -23,6 +24,7 @@ from .utils.version import __version__
 
 __all__ = [
     "MLP",
+    "AuditResult",
     "BaseGenerator",
     "Constraints",
     "CounterfactualExplainer",
@@ -38,5 +40,6 @@ __all__ = [
     "REVISEGenerator",
     "TeacherObjective",
     "__version__",
+    "audit",
     "search",
 ]

@@ -77,15 +77,15 @@ class CounterfactualTrainingClassifier(
         imputed (see `skct.preprocessing.TableEncoder`). None: X is the model input, of
         any shape. Or any transformer, ColumnTransformer or Pipeline that works column
         by column.
-    objective : str or Objective, default="margin"
-        "margin", `MarginObjective`: it contrasts only where counterfactuals are
-        implausible, and keeps slopes in a band, which keeps accuracy and validity.
-        "paper", `PaperObjective`: Eq. 2 of [1]_. Or an instance, of your own class too.
-        Its settings are reached as ``objective__epsilon``, ...; the learning rate
-        follows it unless `net` has one.
+    objective : str or Objective, default="teacher"
+        "teacher", `TeacherObjective`: counterfactuals with the labels of a second
+        opinion, which keeps told probabilities honest where advice sends people.
+        "paper", `PaperObjective`: Eq. 2 of [1]_. "margin", `MarginObjective`. Or an
+        instance, of your own class too. Its settings are ``objective__epsilon``, ...;
+        the learning rate follows it unless `net` has one.
     generator : str or BaseGenerator, default="eccco"
-        Search of the counterfactuals: "eccco", "generic", "revise", "gravitational" or
-        an instance.
+        Search, "eccco", "generic", "revise", "gravitational" or an instance: in
+        `explain`, and in training unless the objective finds its own ("teacher" does).
     mutability : dict, array-like or None, default=None
         Raw column (name or position) -> "both", "none", "increase" or "decrease";
         unlisted columns are "both".
@@ -97,7 +97,7 @@ class CounterfactualTrainingClassifier(
         Weights of divergence, adversarial loss and regulariser, short for
         ``objective__lambda_div``, ...; None: as the objective has them. All zero: the
         plain network.
-    n_counterfactuals : float or int, default=0.3
+    n_counterfactuals : float or int, default=0.15
         Share (float in (0, 1]) or number (int >= 1) of training rows per epoch.
     burn_in : float, default=0.0
         Share of the epochs trained plainly first, in [0, 1].
@@ -183,14 +183,14 @@ class CounterfactualTrainingClassifier(
         net: NeuralNetClassifier | None = None,
         *,
         preprocessor: Any = "auto",
-        objective: str | Objective = "margin",
+        objective: str | Objective = "teacher",
         generator: str | BaseGenerator = "eccco",
         mutability: Mapping | ArrayLike | None = None,
         domain: str | Mapping | None = "auto",
         lambda_div: float | None = None,
         lambda_adv: float | None = None,
         lambda_reg: float | None = None,
-        n_counterfactuals: float = 0.3,
+        n_counterfactuals: float = 0.15,
         burn_in: float = 0.0,
         class_weight: Mapping | str | None = None,
         n_reference: int = 1000,

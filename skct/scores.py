@@ -21,6 +21,7 @@ from .encoding.frames import get_column
 from .explain.explained_model import Explainable, ExplainedModel, unwrap
 from .explain.explainer import CounterfactualExplainer
 from .explain.explanation import CounterfactualExplanation
+from .explain.judge import as_table, default_judge
 from .metrics.invalid import fallback_rows, penalize_invalid
 from .utils.polars import as_pandas
 
@@ -249,7 +250,7 @@ def recourse_robustness(evaluation: Evaluation) -> float:
     return (reached * evaluation.explanation.valid).mean()
 
 
-def stability(evaluation: Evaluation) -> float:
+def recourse_survival(evaluation: Evaluation) -> float:
     """Mean share of retrained models under which counterfactuals stay valid."""
     if len(np.unique(evaluation.labels)) < 2:
         return 0.0  # nothing can be retrained
@@ -262,6 +263,19 @@ def stability(evaluation: Evaluation) -> float:
         n_jobs=1,  # the search over models is what runs in parallel
         **evaluation.seed,
     ).mean()
+
+
+def neg_confidence_gap(evaluation: Evaluation) -> float:
+    """Minus the distance of told from judged probability; the judge is fitted to X."""
+    explanation = evaluation.explanation
+    valid = explanation.valid
+    if not valid.any() or len(np.unique(evaluation.labels)) < 2:
+        return -1.0
+    judge = default_judge().fit(as_table(evaluation.X), evaluation.y)
+    proba = judge.predict_proba(as_table(explanation.counterfactual)[valid])
+    column = pd.Index(judge.classes_).get_indexer(explanation.target[valid])
+    judged = np.where(column < 0, 0.0, proba[np.arange(len(proba)), column])
+    return -metrics.confidence_gap(explanation.probability[valid], judged)
 
 
 def neg_burden_gap(evaluation: Evaluation) -> float:
@@ -287,7 +301,8 @@ SCORES: dict[str, Callable[[Evaluation], float]] = {
     "neg_sensitivity": neg_sensitivity,
     "robust_accuracy": robust_accuracy,
     "recourse_robustness": recourse_robustness,
-    "stability": stability,
+    "recourse_survival": recourse_survival,
+    "neg_confidence_gap": neg_confidence_gap,
     "neg_burden_gap": neg_burden_gap,
     "burden_ratio": burden_ratio,
 }

@@ -33,7 +33,9 @@ from skct.scores import NAMES, SCORES, Evaluation
 from skct.scoring import counterfactual_scorer, get_scorer
 
 # The others need retrained models and a second of Langevin dynamics.
-QUICK = tuple(name for name in NAMES if name not in ("stability", "neg_faithfulness"))
+QUICK = tuple(
+    name for name in NAMES if name not in ("recourse_survival", "neg_faithfulness")
+)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def test_answers_far_from_the_boundary_are_more_stable(clf, blobs):
     X, y = blobs
     near, far = (
         get_scorer(
-            "stability",
+            "recourse_survival",
             generator=GenericGenerator(max_iter=200),
             confidence=confidence,
             n_models=2,
@@ -263,7 +265,7 @@ def test_a_label_that_the_model_never_saw_is_wrong_but_no_error(clf, blobs):
 def test_stability_of_one_class_is_zero_and_columns_of_labels_are_fine(clf, blobs):
     X, y = blobs
     only = y == "a"
-    assert get_scorer("stability")(clf, X[only], y[only]) == 0
+    assert get_scorer("recourse_survival")(clf, X[only], y[only]) == 0
     assert get_scorer("validity")(clf, X, y[:, None]) == 1
 
 
@@ -443,7 +445,7 @@ def test_cross_val_score_takes_a_single_score():
         (("burden_ratio",), {}, "pass group="),
         (("robust_accuracy",), {"epsilon": -1}, "'epsilon' parameter"),
         (("diversity",), {"n_alternatives": 0}, "'n_alternatives' parameter"),
-        (("stability",), {"n_models": 1.5}, "'n_models' parameter"),
+        (("recourse_survival",), {"n_models": 1.5}, "'n_models' parameter"),
         (("neg_mmd",), {"length_scale": "mean"}, "'length_scale' parameter"),
         (("neg_mmd",), {"random_state": "x"}, "'random_state' parameter"),
     ],
@@ -468,7 +470,7 @@ def test_an_unknown_group_is_named(fitted, applicants):
 def test_stability_is_scored_beside_threads_without_waiting_for_them(blobs):
     X, y = blobs
     clf = quick(2, preprocessor=StandardScaler()).fit(X, y)
-    scorer, scores = get_scorer("stability", n_models=2), []
+    scorer, scores = get_scorer("recourse_survival", n_models=2), []
 
     def run():
         with parallel_config("threading", n_jobs=2):

@@ -48,8 +48,7 @@ class Constraints:
         Position (in the flattened input) and sorted values of integer features that
         are not evenly spaced, behind a power transform say.
     bend : Tensor of shape (*features,), optional
-        Bound of each feature that is bent (`skct.preprocessing.bend`), else infinite.
-        Costs are measured before the bend, in the raw scale.
+        Of each feature that is bent, its bound (`skct.preprocessing.bend`), else inf.
 
     References
     ----------

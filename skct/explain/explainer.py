@@ -63,7 +63,7 @@ __all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
-CONFIDENCE = 0.7  # at 0.5 a retrained model refuses much of the advice
+CONFIDENCE = 0.8  # at 0.5 a retrained model refuses much of the advice
 
 
 class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -87,7 +87,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         unconstrained).
     target : label, array-like or None, default=None
         Default target: one label or one per row; None: the runner-up class of each row.
-    confidence : float, default=0.7
+    confidence : float, default=0.8
         Target probability that a counterfactual has to reach, at least that of chance,
         1 / n_classes; below 0.5 the search goes on to 0.5, where the target is sure to
         be the most probable class. At 0.5 it ends on the decision boundary, and a model

@@ -1,7 +1,7 @@
 """`CounterfactualExplanation`: frozen counterfactuals, in raw columns and units."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +15,7 @@ from ..reports.html import document, fragment
 from ..reports.summary import FIGURES, before_after, by_group, unsure
 from ..reports.text import as_text
 from ..utils.polars import is_polars
-from ..utils.validation import is_integer, parameter_error
+from ..utils.validation import is_integer, parameter_error, wrong
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -236,6 +236,29 @@ class CounterfactualExplanation:
         [5, 5, 5]
         """
         return by_group(self, groups)
+
+    def survival(self, models: Sequence[Any]) -> np.ndarray:
+        """Share of other models that assign each counterfactual to its target, too.
+
+        Parameters
+        ----------
+        models : sequence of fitted classifiers
+            Such as the same estimator, fitted to bootstrap samples or to newer rows.
+
+        Returns
+        -------
+        survival : ndarray of shape (n,)
+            Between 0 and 1; 0 where the counterfactual is not valid in the first place.
+
+        Raises
+        ------
+        ValueError
+            For no model.
+        """
+        if not len(models):
+            raise wrong("models", "at least one fitted classifier", models)
+        agree = [model.predict(self.counterfactual) == self.target for model in models]
+        return np.mean(agree, axis=0) * self.valid
 
     def to_json(self, **kwargs: Any) -> str:
         """Counterfactuals as a JSON list, one object per row.

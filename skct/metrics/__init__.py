@@ -1,11 +1,21 @@
 """Metrics of counterfactuals: pure functions on arrays, computed in float64."""
 
 from .plausibility import implausibility, median_length_scale, mmd
-from .recourse import Burden, burden, cost, diversity, mad_weights, redundancy, validity
+from .recourse import (
+    Burden,
+    burden,
+    confidence_gap,
+    cost,
+    diversity,
+    mad_weights,
+    redundancy,
+    validity,
+)
 
 __all__ = [
     "Burden",
     "burden",
+    "confidence_gap",
     "cost",
     "diversity",
     "implausibility",

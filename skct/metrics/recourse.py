@@ -15,6 +15,7 @@ from .checks import as_flags, as_matched, as_rows, as_weights, check_finite, che
 __all__ = [
     "Burden",
     "burden",
+    "confidence_gap",
     "cost",
     "diversity",
     "mad_weights",
@@ -335,3 +336,27 @@ def redundancy(factual: ArrayLike, counterfactual: ArrayLike) -> np.ndarray:
     """
     factual, counterfactual = as_matched(factual, counterfactual)
     return (factual == counterfactual).mean(1)
+
+
+def confidence_gap(told: ArrayLike, judged: ArrayLike) -> float:
+    """Mean distance of what a model tells from what a judge finds.
+
+    Parameters
+    ----------
+    told, judged : array-like of shape (n,)
+        Target probabilities of counterfactuals, by the model that gave them and by one
+        that was fitted to other rows.
+
+    Returns
+    -------
+    gap : float
+        |mean(told) - mean(judged)|, between 0 and 1; smaller is more honest.
+
+    Examples
+    --------
+    >>> from skct.metrics import confidence_gap
+    >>> round(confidence_gap([0.9, 0.7], [0.6, 0.6]), 2)
+    0.2
+    """
+    told, judged = as_array("told", told), as_array("judged", judged)
+    return float(abs(np.mean(told) - np.mean(judged)))

@@ -9,12 +9,14 @@ Models Plausible and Actionable Explanations", 2026.
 """
 
 from ..reports.heatmap import RecourseDisplay
+from .audit import AuditDisplay
 from .curves import HistoryDisplay, RobustAccuracyDisplay
 from .images import AttributionDisplay, ImageGridDisplay
 from .surface import DecisionSurfaceDisplay
 
 __all__ = [
     "AttributionDisplay",
+    "AuditDisplay",
     "DecisionSurfaceDisplay",
     "HistoryDisplay",
     "ImageGridDisplay",

@@ -65,17 +65,18 @@ class CounterfactualNet(CounterfactualLoop):
         Slices whole batches; any torch DataLoader works.
     iterator_train__shuffle : bool, default=True
     verbose : int, default=0
-    objective : str or Objective, default="margin"
-        "margin" is `MarginObjective()`, "paper" is `PaperObjective()`. Its parameters
+    objective : str or Objective, default="teacher"
+        "teacher" is `TeacherObjective()`, "paper" is `PaperObjective()`, "margin" is
+        `MarginObjective()`. Its parameters
         are reached as ``objective__epsilon``, ...
     generator : str or BaseGenerator, default="eccco"
-        Search of the counterfactuals.
+        Search of the counterfactuals, where the objective does not find its own.
     constraints : Constraints or None, default=None
         In model-input units; None: unbounded.
     lambda_div, lambda_adv, lambda_reg : float or None, default=None
         Short for ``objective__lambda_div``, ...; None: as the objective has them. All
         zero: plain training.
-    n_counterfactuals : float or int, default=0.3
+    n_counterfactuals : float or int, default=0.15
         Share (float in (0, 1]) or number (int >= 1) of training rows per epoch.
     burn_in : float, default=0.0
         Share of `max_epochs` that is trained plainly first.
@@ -124,13 +125,13 @@ class CounterfactualNet(CounterfactualLoop):
         iterator_train: Any = BatchLoader,
         iterator_train__shuffle: bool = True,
         verbose: int = 0,
-        objective: str | Objective = "margin",
+        objective: str | Objective = "teacher",
         generator: str | BaseGenerator = "eccco",
         constraints: Constraints | None = None,
         lambda_div: float | None = None,
         lambda_adv: float | None = None,
         lambda_reg: float | None = None,
-        n_counterfactuals: float = 0.3,
+        n_counterfactuals: float = 0.15,
         burn_in: float = 0.0,
         random_state: int | None = None,
         **kwargs: Any,

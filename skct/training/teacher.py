@@ -57,7 +57,7 @@ class TeacherObjective(Objective):
 
     Parameters
     ----------
-    lambda_div : float, default=2.0
+    lambda_div : float, default=1.0
         Weight of the Kullback-Leibler divergence of the network's probabilities from
         the teacher's.
     lambda_adv : float, default=1.0
@@ -78,6 +78,8 @@ class TeacherObjective(Objective):
 
     Notes
     -----
+    The classifier's `generator` plays no part in the training.
+
     Departs from the paper: the divergence is between class probabilities instead of
     energies, and has its minimum where network and teacher agree; the paper's has none.
     Labels from another model are knowledge distillation [1]_; here on counterfactuals.
@@ -89,8 +91,8 @@ class TeacherObjective(Objective):
     Examples
     --------
     >>> from skct import CounterfactualTrainingClassifier, TeacherObjective
-    >>> CounterfactualTrainingClassifier(objective=TeacherObjective(lambda_div=1.0))
-    CounterfactualTrainingClassifier(objective=TeacherObjective(lambda_div=1.0))
+    >>> CounterfactualTrainingClassifier(objective=TeacherObjective(lambda_div=0.5))
+    CounterfactualTrainingClassifier(objective=TeacherObjective(lambda_div=0.5))
     """
 
     regulariser = "ridge"
@@ -100,7 +102,7 @@ class TeacherObjective(Objective):
     def __init__(
         self,
         *,
-        lambda_div: float = 2.0,
+        lambda_div: float = 1.0,
         lambda_adv: float = 1.0,
         lambda_reg: float = 0.0,
         epsilon: float = 0.3,

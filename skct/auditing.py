@@ -1,0 +1,426 @@
+"""`audit`: estimators compared by the advice that they give on a table."""
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import log_loss
+from sklearn.model_selection import check_cv
+from sklearn.utils import resample
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
+
+from .attribution import integrated_gradients, sensitivity
+from .classifier import CounterfactualTrainingClassifier
+from .encoding.frames import take
+from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
+from .explain.explained_model import Explainable, unwrap
+from .explain.explainer import CONFIDENCE, CounterfactualExplainer
+from .explain.judge import Judge, as_table, default_judge
+from .explain.requests import check_confidence
+from .metrics import confidence_gap
+from .plotting.audit import AuditDisplay
+from .preprocessing import TableEncoder
+from .reports.audit import document, fragment, text
+from .utils.quiet import quiet
+from .utils.validation import check_count, wrong
+
+__all__ = ["AuditResult", "audit"]
+
+
+SWEEP = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+N_ATTRIBUTED = 500
+AT_REAL = ("cost", "distance", "n_changed")
+EXPECTED = SearchWarning, ConstraintWarning, ImputationWarning
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AuditResult:
+    """What `audit` has found; frozen.
+
+    Attributes
+    ----------
+    figures : DataFrame
+        One row for each fold and estimator; see `audit` for the columns.
+    target : label
+    confidence : float
+    """
+
+    figures: pd.DataFrame
+    target: Any
+    confidence: float
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each fold and estimator.
+
+        Returns
+        -------
+        figures : DataFrame
+        """
+        return self.figures.copy()
+
+    def summary(self) -> pd.DataFrame:
+        """Mean and standard deviation over the folds.
+
+        Returns
+        -------
+        summary : DataFrame
+            One row for each estimator; columns (figure, "mean" or "std").
+        """
+        grouped = self.figures.drop(columns="fold").groupby("estimator", sort=False)
+        return grouped.agg(["mean", "std"])
+
+    def plot(self, *, ax: Any = None) -> AuditDisplay:
+        """Draw the figures, one panel each.
+
+        Parameters
+        ----------
+        ax : array of matplotlib Axes, optional
+            None: a new figure.
+
+        Returns
+        -------
+        display : AuditDisplay
+        """
+        return AuditDisplay(self.figures).plot(ax=ax)
+
+    def to_html(self) -> str:
+        """Complete HTML page, to be written to a file.
+
+        Returns
+        -------
+        html : str
+        """
+        return document(self.summary(), self.target, self.confidence)
+
+    def _repr_html_(self) -> str:
+        return fragment(self.summary(), self.target, self.confidence)
+
+    def __repr__(self) -> str:
+        return text(self.summary(), self.target, self.confidence)
+
+
+class Plan(NamedTuple):
+    """What is the same in all folds; see `audit`."""
+
+    estimators: dict[str, Any]
+    target: Any
+    mutability: Any
+    confidence: float
+    n_retrainings: int
+    judge: Any
+    n_rows: int
+    random_state: int
+    n_jobs: int | None
+
+
+def audit(
+    estimators: Mapping[str, Any] | None,
+    X: Any,
+    y: ArrayLike,
+    *,
+    target: Any,
+    mutability: Any = None,
+    confidence: float = CONFIDENCE,
+    cv: Any = 3,
+    n_retrainings: int = 3,
+    judge: Any = None,
+    n_rows: int = 200,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    verbose: int = 1,
+) -> AuditResult:
+    """Compare estimators by the advice that they give on held-out rows.
+
+    In each fold every estimator is fitted to the training rows, and fitted again to
+    bootstrap samples of them with other seeds. A judge, a model of another kind, is
+    fitted to the held-out rows. Those held-out rows are explained that every estimator
+    denies the target, at a sweep of confidences.
+
+    Parameters
+    ----------
+    estimators : dict of str to estimator, or None
+        Unfitted: `CounterfactualTrainingClassifier`, or Pipelines that end in one.
+        None: "plain" (all lambdas 0), "default" and "paper".
+    X : DataFrame or ndarray of shape (n, n_features)
+    y : array-like of shape (n,)
+    target : label
+        What the rows that are explained are to become.
+    mutability : dict, array-like or None, default=None
+        Of the advice, and of the default estimators' training, as in
+        `CounterfactualTrainingClassifier`. None: that of each estimator.
+    confidence : float, default=0.8
+        At which told and judged probability, survival, cost, changed columns and
+        distance are measured.
+    cv : int or splitter, default=3
+        As in scikit-learn.
+    n_retrainings : int, default=3
+        Bootstrap samples.
+    judge : classifier or None, default=None
+        With `predict_proba`, on rows of X; None: gradient boosting.
+    n_rows : int, default=200
+        Rows that are explained in each fold, at most.
+    random_state : int, default=0
+    n_jobs : int or None, default=None
+        Fits at the same time, as in scikit-learn.
+    verbose : int, default=1
+        0: no progress bar.
+
+    Returns
+    -------
+    result : AuditResult
+        Its figures, for each fold and estimator:
+
+        - `n_explained`: rows that were explained;
+        - `accuracy`, `log_loss`, `seconds`: of the fits, on all held-out rows;
+        - `validity`: share assigned to the target, at a confidence of 0.5;
+        - `told`, `judged`: mean target probability by model and judge;
+        - `survival`: share still assigned to the target by retrained models;
+        - `cost` (IQRs of the training rows, a changed category counts 1), `n_changed`;
+        - `distance`: to the five nearest training rows of the target class, in IQRs
+          that count less far from the median (`TableEncoder`);
+        - `gap`: mean |told - judged| over the sweep;
+        - `cost_at_real`, `distance_at_real`, `n_changed_at_real`: where the judge is as
+          convinced as by real members of the class; NaN where it never is;
+        - `protected_share`: share of the attributions (integrated gradients) that
+          falls on columns which must not change; NaN without any.
+
+    Raises
+    ------
+    ValueError
+        For a target that is no label of y, an estimator that cannot explain, a class
+        too rare for the folds, or where nobody is denied by every estimator.
+
+    Warns
+    -----
+    UserWarning
+        After an interrupt (Ctrl-C), which ends the audit with the folds that are done.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from skct import audit
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> result = audit(None, X, y, target=1)  # doctest: +SKIP
+    >>> print(result)  # doctest: +SKIP
+    """
+    X, y = as_table(X), np.asarray(y)
+    estimators = default_estimators(mutability) if estimators is None else estimators
+    check_audit(estimators, y, target)
+    check_count("n_retrainings", n_retrainings)
+    check_count("n_rows", n_rows)
+    check_confidence(CounterfactualExplainer(None), confidence, len(np.unique(y)))
+    splitter = check_cv(cv, y, classifier=True)
+    folds = list(splitter.split(X, y))
+    check_folds(y, folds)
+    judge = default_judge(random_state) if judge is None else judge
+    plan = Plan(
+        *(dict(estimators), target, mutability, confidence, n_retrainings),
+        *(judge, n_rows, random_state, n_jobs),
+    )
+    rows: list[dict[str, Any]] = []
+    total = len(folds) * len(estimators) * (n_retrainings + 1)
+    with tqdm(total=total, desc="Audit", unit="fit", disable=not verbose) as bar:
+        try:
+            for fold, (train, test) in enumerate(folds):
+                found = audit_fold(plan, X, y, train, test, bar)
+                rows += [{"fold": fold} | figures for figures in found]
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            warnings.warn(
+                f"Interrupted: the result holds {rows[-1]['fold'] + 1} of {len(folds)} "
+                "folds.",
+                stacklevel=2,
+            )
+    return AuditResult(pd.DataFrame(rows), target, confidence)
+
+
+def default_estimators(mutability: Any) -> dict[str, Any]:
+    """Plain network, the default objective, and the paper's."""
+    plain = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
+    return {
+        name: CounterfactualTrainingClassifier(mutability=mutability, **settings)
+        for name, settings in (
+            ("plain", plain),
+            ("default", {}),
+            ("paper", {"objective": "paper"}),
+        )
+    }
+
+
+def check_audit(estimators: Any, y: np.ndarray, target: Any) -> None:
+    """Check what is no business of the estimators themselves."""
+    if not isinstance(estimators, Mapping) or not estimators:
+        raise wrong("estimators", "a dict of names and unfitted estimators", estimators)
+    for name, estimator in estimators.items():
+        inner = unwrap(estimator)[1] if isinstance(estimator, BaseEstimator) else None
+        if isinstance(estimator, type) or not isinstance(inner, Explainable):
+            raise ValueError(
+                f"The estimator {name!r} cannot explain: it is {estimator!r:.99}. Give "
+                "a CounterfactualTrainingClassifier, or a Pipeline that ends in one."
+            )
+    if target not in set(y.tolist()):
+        labels = sorted(map(str, set(y.tolist())))[:10]
+        raise wrong("target", f"a label of y, such as {', '.join(labels)}", target)
+
+
+def check_folds(y: np.ndarray, folds: list) -> None:
+    """Check that each class has rows to learn from, and rows to be judged by."""
+    for label in np.unique(y):
+        for part in (part for fold in folds for part in fold):
+            if (y[part] == label).sum() < 2:
+                raise ValueError(
+                    f"The class {label!r} of y is too rare to be held out in each of "
+                    f"{len(folds)} folds: it has {int((y == label).sum())} rows. Use a "
+                    "smaller 'cv', or leave its rows out."
+                )
+
+
+def audit_fold(
+    plan: Plan, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray, bar: tqdm
+) -> list[dict[str, Any]]:
+    """Figures of each estimator on one fold."""
+    X_train, y_train, X_test, y_test = take(X, train), y[train], take(X, test), y[test]
+    jobs = [
+        (name, k) for name in plan.estimators for k in range(plan.n_retrainings + 1)
+    ]
+    with quiet(*EXPECTED):
+        fits: dict[str, list[tuple[Any, float]]] = {
+            name: [] for name in plan.estimators
+        }
+        fitted = Parallel(n_jobs=plan.n_jobs, return_as="generator")(
+            delayed(fit_on_sample)(
+                plan.estimators[name], X_train, y_train, plan.random_state, k
+            )
+            for name, k in jobs
+        )
+        for (name, _), done in zip(jobs, fitted, strict=True):
+            fits[name].append(done)
+            bar.update()
+        members = take(X_train, np.flatnonzero(y_train == plan.target))
+        encoder = TableEncoder().fit(X_train)
+        judge = Judge.fit(plan.judge, plan.target, (X_test, y_test), members, encoder)
+        said = [models[0][0].predict(X_test) != plan.target for models in fits.values()]
+        denied = np.flatnonzero(np.all(said, axis=0))[: plan.n_rows]
+        if not len(denied):
+            raise ValueError(
+                f"No held-out row is denied {plan.target!r} by every estimator; there "
+                "is nobody to advise. Use another 'target', or fewer estimators."
+            )
+        rows = take(X_test, denied)
+        return [
+            {"estimator": name, "n_explained": len(rows)}
+            | of_predictions(models, X_test, y_test)
+            | of_advice(plan, [model for model, _ in models], judge, rows)
+            | {"protected_share": protected_share(plan, models[0][0], X_test)}
+            for name, models in fits.items()
+        ]
+
+
+def fit_on_sample(
+    estimator: Any, X: Any, y: np.ndarray, random_state: int, k: int
+) -> tuple[Any, float]:
+    """Clone fitted to all rows (k = 0) or a bootstrap sample, and its seconds."""
+    seed = int(np.random.SeedSequence([random_state, k]).generate_state(1)[0] // 2)
+    estimator = clone(estimator)
+    for name in estimator.get_params(deep=True):
+        if name.split("__")[-1] == "random_state":
+            estimator.set_params(**{name: seed})
+    rows = np.arange(len(y))
+    if k:
+        rows = resample(rows, stratify=y, random_state=seed)
+    started = time.perf_counter()
+    with quiet(*EXPECTED):
+        estimator.fit(take(X, rows), y[rows])
+    return estimator, time.perf_counter() - started
+
+
+def of_predictions(models: list, X: Any, y: np.ndarray) -> dict[str, float]:
+    """How well the models of one estimator predict, and how long they take to fit."""
+    first = models[0][0]
+    proba = first.predict_proba(X).astype(float)
+    proba /= proba.sum(axis=1, keepdims=True)  # which float32 may miss by a rounding
+    return {
+        "accuracy": float(np.mean([model.score(X, y) for model, _ in models])),
+        "log_loss": log_loss(y, proba, labels=first.classes_),
+        "seconds": float(np.mean([seconds for _, seconds in models])),
+    }
+
+
+def of_advice(plan: Plan, models: list, judge: Judge, rows: Any) -> dict[str, float]:
+    """Figures of the counterfactuals of the first model."""
+    mutability = "inherit" if plan.mutability is None else plan.mutability
+    explainer = CounterfactualExplainer(models[0], mutability=mutability)
+    least = 1 / len(models[0].classes_)
+    sweep = sorted({c for c in SWEEP if c >= least} | {plan.confidence})
+    curve = pd.DataFrame(
+        [advice_at(explainer, models[1:], judge, rows, c) for c in sweep], index=sweep
+    )
+    asked = curve.loc[plan.confidence].drop("validity")
+    gaps = [confidence_gap(t, j) for t, j in zip(curve.told, curve.judged, strict=True)]
+    return {
+        "validity": curve["validity"].iloc[0],
+        **asked,
+        "gap": float(np.nanmean(gaps)) if curve.told.notna().any() else np.nan,
+        **{f"{name}_at_real": at_real(curve, name, judge) for name in AT_REAL},
+    }
+
+
+def advice_at(
+    explainer: CounterfactualExplainer,
+    retrained: list,
+    judge: Judge,
+    rows: Any,
+    confidence: float,
+) -> dict[str, float]:
+    """Means over the valid counterfactuals at one confidence."""
+    answer = explainer.explain(rows, target=judge.target, confidence=confidence)
+    found = answer.counterfactual[answer.valid]
+    if not len(found):
+        names = ("told", "judged", "survival", "cost", "n_changed", "distance")
+        return {"validity": 0.0} | dict.fromkeys(names, np.nan)
+    return {
+        "validity": answer.valid.mean(),
+        "told": answer.probability[answer.valid].mean(),
+        "judged": judge.judged(found).mean(),
+        "survival": answer.survival(retrained)[answer.valid].mean(),
+        "cost": judge.cost(found, answer.factual[answer.valid]).mean(),
+        "n_changed": answer.n_changed[answer.valid].mean(),
+        "distance": judge.distance(found).mean(),
+    }
+
+
+def at_real(curve: pd.DataFrame, name: str, judge: Judge) -> float:
+    """Figure where the judge is as convinced as by real members of the class."""
+    curve = curve.dropna(subset=["judged"])
+    if not len(curve):
+        return np.nan
+    judged = np.maximum.accumulate(curve["judged"].to_numpy())
+    if judged[-1] < judge.convinced:
+        return np.nan
+    # By linear interpolation where it is reached first: it may stay the same after that.
+    stop = int((judged >= judge.convinced).argmax()) + 1
+    start = max(stop - 2, 0)
+    return float(
+        np.interp(judge.convinced, judged[start:stop], curve[name][start:stop])
+    )
+
+
+def protected_share(plan: Plan, model: Any, X: Any) -> float:
+    """Share of the attributions that falls on columns which must not change."""
+    mutability = "inherit" if plan.mutability is None else plan.mutability
+    explainer = CounterfactualExplainer(model, mutability=mutability)
+    view, rows = explainer.inspect(take(X, np.arange(min(N_ATTRIBUTED, len(X)))))
+    fixed = np.flatnonzero(view.constraints.fixed.flatten().numpy())
+    if not len(fixed):
+        return np.nan
+    predicted = np.searchsorted(view.classes, model.predict(rows))
+    gradients = integrated_gradients(view.module, view.space.encode(rows), predicted)
+    return float(sensitivity(gradients, fixed, standardize="share"))

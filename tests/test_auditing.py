@@ -1,0 +1,203 @@
+"""`audit`: measures against their definitions, and what goes wrong."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import people
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import skct.auditing
+from skct import AuditResult, CounterfactualTrainingClassifier, audit
+from skct.auditing import at_real
+from skct.explain.judge import Judge
+from skct.metrics import confidence_gap
+from skct.preprocessing import TableEncoder
+
+PLAIN = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
+FIXED = {"age": "none"}
+
+
+def make(epochs=15, **settings):
+    clf = CounterfactualTrainingClassifier(random_state=0, **PLAIN | settings)
+    return clf.set_params(net__max_epochs=epochs, net__lr=0.01)
+
+
+class Sure(ClassifierMixin, BaseEstimator):
+    """A judge that is sure of the same probability whatever it sees."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.tile([0.25, 0.75], (len(X), 1))
+
+
+def run(estimators=None, **options):
+    X, y = people(240)
+    options = {"cv": 2, "n_retrainings": 2, "n_rows": 30, "verbose": 0} | options
+    estimators = (
+        {"plain": make(), "short": make(4)} if estimators is None else estimators
+    )
+    return audit(estimators, X, y, target="approved", **options)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run(mutability=FIXED)
+
+
+def test_there_is_a_row_for_each_fold_and_estimator(result):
+    frame = result.to_frame()
+    assert frame["estimator"].tolist() == ["plain", "short"] * 2
+    assert frame["fold"].tolist() == [0, 0, 1, 1]
+    shares = ["accuracy", "validity", "told", "judged", "survival", "gap"]
+    for name in (*shares, "protected_share"):
+        assert frame[name].between(0, 1).all()
+    for name in ("cost", "n_changed", "distance", "seconds"):
+        assert (frame[name] > 0).all()
+    assert (frame.groupby("fold")["n_explained"].nunique() == 1).all()
+
+
+def test_the_same_seed_gives_the_same_figures(result):
+    again = run(mutability=FIXED, n_jobs=2)
+    columns = result.figures.columns.drop("seconds")
+    pd.testing.assert_frame_equal(again.figures[columns], result.figures[columns])
+
+
+def test_a_frozen_result_shows_means_and_spreads(result):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.figures = None
+    assert result.to_frame() is not result.figures
+    summary = result.summary()
+    mean = result.figures.groupby("estimator")["cost"].mean()
+    np.testing.assert_allclose(summary["cost", "mean"][mean.index], mean)
+    assert summary["cost", "mean"].map("{:.3f}".format).iloc[0] in repr(result)
+    assert "survival" in result.to_html()
+    assert "<html" not in result._repr_html_()
+    assert len(result.plot().bars_) == 6
+
+
+def test_names_of_estimators_are_escaped():
+    X, y = people(120)
+    result = audit(
+        {"<b>bold</b>": make(2)},
+        *(X, y),
+        target="approved",
+        cv=2,
+        n_retrainings=1,
+        verbose=0,
+    )
+    assert "<b>bold" not in result.to_html()
+
+
+def test_the_gap_is_that_of_the_judge():
+    result = run(judge=Sure())
+    told, judged = (result.figures[name] for name in ("told", "judged"))
+    # Labels are sorted: "approved" comes first, and is given 0.25.
+    assert (judged == 0.25).all()
+    assert (told >= result.confidence - 0.1).all()
+    # Advice of all confidences is told at least .5, and judged .25.
+    assert (result.figures["gap"] >= 0.25).all()
+    assert confidence_gap([0.9, 0.5], [0.25]) == pytest.approx(0.45)
+    # It is as convinced as by real members from the first step of the sweep on.
+    assert (result.figures["cost_at_real"] < result.figures["cost"]).all()
+
+
+def test_figures_where_the_judge_is_as_convinced_as_by_members():
+    judge = Judge(None, "yes", 0.7, None, None)
+    curve = pd.DataFrame({"judged": [0.5, 0.6, 0.8], "cost": [1.0, 2.0, 4.0]})
+    assert at_real(curve, "cost", judge) == pytest.approx(3.0)
+    assert np.isnan(at_real(curve, "cost", judge._replace(convinced=0.9)))
+
+
+def test_cost_and_distance_of_the_judge_by_hand():
+    X = pd.DataFrame({"a": [0.0, 1, 2, 3, 4, 5, 6, 7], "c": list("xyxyxyxy")})
+    y = np.array([0, 1] * 4)
+    encoder = TableEncoder().fit(X)
+    model = make_pipeline(encoder, LogisticRegression())
+    judge = Judge.fit(model, 1, (X, y), X[y == 1], encoder)
+    moved = X.assign(a=X["a"] + 3.5, c="y")
+    iqr = X["a"].quantile(0.75) - X["a"].quantile(0.25)
+    expected = 3.5 / iqr + (X["c"] != "y")
+    np.testing.assert_allclose(judge.cost(moved, X), expected)
+    assert judge.distance(X[y == 1]).max() < judge.distance(X[y == 0]).min()
+
+
+def test_survival_counts_the_models_that_agree():
+    X, y = people(240)
+    first, second = make().fit(X, y), make(epochs=4).fit(X, y)
+    denied = X[first.predict(X) == "denied"][:10]
+    answer = first.explain(denied, target="approved", confidence=0.5)
+    agrees = second.predict(answer.counterfactual) == "approved"
+    np.testing.assert_allclose(
+        answer.survival([first, second]), (1 + agrees) / 2 * answer.valid
+    )
+    with pytest.raises(ValueError, match="'models'"):
+        answer.survival([])
+
+
+def test_pipelines_are_audited_and_arrays_are():
+    X, y = people(240)
+    numbers = X[["age", "income", "children"]].to_numpy(float)
+    pipe = make_pipeline(StandardScaler(), make(4))
+    options = {"cv": ShuffleSplit(1, random_state=0), "n_retrainings": 1, "verbose": 0}
+    result = audit({"pipe": pipe}, numbers, y, target="approved", **options)
+    assert isinstance(result, AuditResult)
+    assert len(result.figures) == 1
+    assert "+-" not in repr(result).split("\n", 1)[1]
+
+
+def test_an_interrupt_keeps_the_folds_that_are_done(monkeypatch):
+    done, fold = [], skct.auditing.audit_fold
+
+    def stops(*args):
+        if done:
+            raise KeyboardInterrupt
+        done.append(1)
+        return fold(*args)
+
+    monkeypatch.setattr(skct.auditing, "audit_fold", stops)
+    with pytest.warns(UserWarning, match="1 of 2 folds"):
+        result = run({"plain": make(2)})
+    assert result.figures["fold"].tolist() == [0]
+    with pytest.raises(KeyboardInterrupt):
+        run({"plain": make(2)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "maybe"}, "'target'.*approved.*maybe"),
+        ({"estimators": {}}, "'estimators'"),
+        ({"estimators": [make()]}, "'estimators'"),
+        ({"estimators": {"log": LogisticRegression()}}, "'log' cannot explain"),
+        ({"estimators": {"a": CounterfactualTrainingClassifier}}, "'a' cannot explain"),
+        ({"n_retrainings": 0}, "'n_retrainings'"),
+        ({"n_rows": 0}, "'n_rows'"),
+        ({"confidence": 1.5}, "'confidence'"),
+    ],
+)
+def test_wrong_parameters_are_named(change, message):
+    X, y = people(120)
+    given = {"target": "approved", "cv": 2, "n_retrainings": 1, "verbose": 0} | change
+    estimators = given.pop("estimators", {"plain": make(1)})
+    with pytest.raises(ValueError, match=message):
+        audit(estimators, X, y, **given)
+
+
+def test_a_class_too_rare_to_hold_out_is_named():
+    X, y = people(120)
+    y = y.astype(object)
+    y[0] = "rare"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's, about the same
+        with pytest.raises(ValueError, match="'rare' of y is too rare.*'cv'"):
+            audit({"plain": make(1)}, X, y, target="approved", verbose=0)
