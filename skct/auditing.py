@@ -405,7 +405,7 @@ def at_real(curve: pd.DataFrame, name: str, judge: Judge) -> float:
     judged = np.maximum.accumulate(curve["judged"].to_numpy())
     if judged[-1] < judge.convinced:
         return np.nan
-    # By linear interpolation where it is reached first: it may stay the same after that.
+    # By linear interpolation where it is reached first: it may stay the same then.
     stop = int((judged >= judge.convinced).argmax()) + 1
     start = max(stop - 2, 0)
     return float(

@@ -58,7 +58,10 @@ def relative_weight(clf, feature):
 
 @pytest.mark.parametrize(
     ("setting", "most", "price"),
-    [({}, 0.9, 0.015), ({"objective": "paper"}, 0.85, 0.01)],
+    [
+        ({"objective": "margin", "n_counterfactuals": 0.3}, 0.9, 0.015),
+        ({"objective": "paper", "n_counterfactuals": 0.3}, 0.85, 0.01),
+    ],
     ids=["margin", "paper"],
 )
 def test_proposition_1_protecting_a_feature_lowers_its_relative_weight(

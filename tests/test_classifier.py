@@ -65,7 +65,7 @@ def test_raw_mixed_table_in_labels_of_the_user_out(applicants, fitted):
 def test_history_is_one_row_per_epoch_with_terms_and_seconds(fitted):
     history = fitted.history_
     assert len(history) == fitted.n_iter_ == 15
-    wanted = {"classification", "divergence", "adversarial", "slope", "mature"}
+    wanted = {"classification", "divergence", "adversarial", "ridge", "mature"}
     wanted |= {"n_iter", "search_seconds", "update_seconds", "train_loss"}
     assert wanted <= set(history.columns)
     assert history["mature"].between(0, 1).all()
@@ -528,7 +528,7 @@ def test_columns_may_have_tuples_as_names():
     X, y = load_iris(return_X_y=True, as_frame=True)
     X.columns = pd.MultiIndex.from_product([["leaf", "bloom"], ["long", "wide"]])
     clf = quick(epochs=5, mutability={("leaf", "long"): "none"}).fit(X, y)
-    answer = clf.explain(X[:5])
+    answer = clf.explain(X[:5], confidence=0.4)
     assert (answer.counterfactual[("leaf", "long")] == X[:5][("leaf", "long")]).all()
 
 

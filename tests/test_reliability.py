@@ -436,7 +436,8 @@ def test_nothing_global_is_touched(applicants):
     assert [name for name in before if before[name] != after[name]] == []
 
 
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
+@pytest.mark.parametrize("objective", ["margin", "paper", "teacher"])
 @pytest.mark.parametrize("generator", ["eccco", "revise"])
 def test_a_service_may_wrap_everything_in_inference_mode(objective, generator):
     X, y = load_iris(return_X_y=True)

@@ -109,16 +109,19 @@ def step_along_fixed(
     """One signed step against the label, along immutable features only.
 
     From a random start within `epsilon` of the rows, and clipped to that (fast gradient
-    sign method); all other features stay as they are.
+    sign method); all other features stay as they are. The rows themselves where every
+    feature may change.
 
     Returns
     -------
     x : Tensor of shape (n, *features)
     """
+    if not constraints.fixed.any():
+        return x
     radius = epsilon * constraints.fixed.to(x)
     start = radius * (2 * torch.rand(x.shape, generator=rng).to(x) - 1)
     with torch.enable_grad():
         point = (x + start).requires_grad_()
         loss = cross_entropy(model(point), label)
-        (gradient,) = torch.autograd.grad(loss, point)
+        (gradient,) = torch.autograd.grad(loss, point, materialize_grads=True)
     return x + (start + radius * gradient.sign()).clamp(-radius, radius)

@@ -73,8 +73,10 @@ class TeacherObjective(Objective):
 
     Attributes
     ----------
-    teacher_ : classifier
-        Fitted.
+    teacher_ : classifier or None
+        Fitted; None where all rows are of one class.
+    classes_ : ndarray of int
+        Classes of the training rows.
 
     Notes
     -----
@@ -123,8 +125,17 @@ class TeacherObjective(Objective):
         if class_weight is not None:
             weights["sample_weight"] = class_weight.cpu().numpy()[labels]
         teacher = default_teacher(len(rows)) if self.teacher is None else self.teacher
-        self.teacher_ = clone(teacher).fit(rows, labels, **weights)
+        self.classes_, self.teacher_ = np.unique(labels), None
+        if len(self.classes_) > 1:  # not a batch of partial_fit with a single class
+            self.teacher_ = clone(teacher).fit(rows, labels, **weights)
         return self
+
+    def opinion(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities of classes 0 to the last one that was seen, by the teacher."""
+        opinion = np.zeros((len(rows), int(self.classes_.max()) + 1))
+        known = 1.0 if self.teacher_ is None else self.teacher_.predict_proba(rows)
+        opinion[:, self.classes_] = known
+        return opinion
 
     def search(self, task: SearchTask) -> SearchResult:
         """Walk with one half of the rows, exchange columns in the other."""
@@ -155,12 +166,9 @@ class TeacherObjective(Objective):
     ) -> TeacherPairs:
         """Pair as the paper does, and ask the teacher."""
         pairs = super().pair(X, y, searched, constraints, rng)
-        rows = pairs.counterfactual.flatten(1).cpu().numpy()
-        told = self.teacher_.predict_proba(rows)
-        opinion = np.zeros((len(rows), int(self.teacher_.classes_.max()) + 1))
-        opinion[:, self.teacher_.classes_] = told
-        known = torch.from_numpy(opinion).to(pairs.counterfactual)
-        return TeacherPairs(**pairs._asdict(), opinion=known)
+        opinion = self.opinion(pairs.counterfactual.flatten(1).cpu().numpy())
+        told = torch.from_numpy(opinion).to(pairs.counterfactual)
+        return TeacherPairs(**pairs._asdict(), opinion=told)
 
     def terms(self, pairs: TeacherPairs, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Divergence from the teacher, and ridge of energies."""

@@ -1,12 +1,13 @@
-"""The default objective: neighbours, weights, and what training on it does."""
+"""The margin objective: neighbours, weights, and what training on it does."""
 
 import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from conftest import quick
+from conftest import quick as quick_of_any
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_iris, make_circles, make_classification
 from sklearn.metrics import roc_auc_score
@@ -30,6 +31,7 @@ from skct.training.pairs import (
     off_support_score,
 )
 
+quick = partial(quick_of_any, objective="margin", n_counterfactuals=0.3)
 PLAIN = {"lambda_div": 0.0, "lambda_adv": 0.0, "lambda_reg": 0.0}
 
 
@@ -260,7 +262,8 @@ class Attention(nn.Module):
 def test_attention_can_be_trained():
     X, y = load_iris(return_X_y=True)
     net = CounterfactualNet(Attention, max_epochs=2)
-    clf = CounterfactualTrainingClassifier(net, random_state=0).fit(X, y)
+    clf = CounterfactualTrainingClassifier(net, objective="margin", random_state=0)
+    clf.fit(X, y)
     assert np.isfinite(clf.history_["slope"]).all()
 
 
@@ -288,7 +291,8 @@ class Once(nn.Linear):
 
 def test_a_module_without_second_derivatives_is_told_what_to_set():
     X, y = load_iris(return_X_y=True)
-    clf = CounterfactualTrainingClassifier(CounterfactualNet(Once, max_epochs=1))
+    net = CounterfactualNet(Once, max_epochs=1)
+    clf = CounterfactualTrainingClassifier(net, objective="margin")
     with pytest.raises(ValueError, match=r"objective='paper', or lambda_reg=0"):
         clf.fit(X, y)
     for remedy in ({"objective": "paper"}, {"lambda_reg": 0.0}):
@@ -301,9 +305,8 @@ def trained(seed, **setting):
     X, y = circles()
     X = scale(X).astype(np.float32)
     net = CounterfactualNet(max_epochs=60, batch_size=32, lr=5e-3)
-    clf = CounterfactualTrainingClassifier(
-        net, preprocessor=None, random_state=seed, **setting
-    )
+    options = {"objective": "margin", "n_counterfactuals": 0.3, "preprocessor": None}
+    clf = CounterfactualTrainingClassifier(net, random_state=seed, **options, **setting)
     return clf.fit(X[::2], y[::2]), X[1::2], y[1::2]
 
 

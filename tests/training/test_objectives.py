@@ -181,7 +181,9 @@ def test_the_learning_rate_follows_the_objective():
 def test_the_learning_rate_follows_an_objective_that_is_changed():
     X, y = load_iris(return_X_y=True)
     net = CounterfactualNet(max_epochs=1)
-    clf = CounterfactualTrainingClassifier(net, warm_start=True, random_state=0)
+    clf = CounterfactualTrainingClassifier(
+        net, objective="margin", warm_start=True, random_state=0
+    )
 
     def rate():
         return clf.net_.optimizer_.param_groups[0]["lr"]
