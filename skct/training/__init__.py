@@ -3,7 +3,7 @@
 from .margin import MarginObjective
 from .mlp import MLP
 from .net import CounterfactualNet
-from .objective import Objective, Outputs, Searched
+from .objective import Objective, Outputs, Searched, SearchTask
 from .pairs import Pairs
 from .paper import PaperObjective
 from .teacher import TeacherObjective
@@ -16,6 +16,7 @@ __all__ = [
     "Outputs",
     "Pairs",
     "PaperObjective",
+    "SearchTask",
     "Searched",
     "TeacherObjective",
 ]
