@@ -84,7 +84,7 @@ short = ECCCoGenerator(max_iter=1)
 plain = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
 variants = {
     "plain": plain,
-    "margin": {"objective": "margin"},
+    "default": {},
     "aligned": {"objective": GradientAlignment(), "generator": short},
 }
 
@@ -127,7 +127,6 @@ _ = ax.legend()
 
 # %%
 # Without any counterfactual, the network relies less on age and sex than the plain one
-# (.15 of the attributions instead of .20), and almost as little as with the default
-# objective. Its counterfactuals are no closer to patients with slow progress, and cost
-# more; accuracy is a point lower. One split of a small table: a pattern to try, no
-# ranking.
+# (.10 of the attributions instead of .16); with the default objective it is .05. Its
+# counterfactuals are no closer to patients with slow progress, and cost more; accuracy
+# is two points lower. One split of a small table: a pattern to try, no ranking.
