@@ -91,8 +91,8 @@ print(means.round(3).to_string())
 # %%
 # With every seed, the model that knew that age is fixed gives it about a quarter of the
 # attributions instead of more than a third, and asks for some 1.6k less savings, at the
-# same accuracy. On other data it can go the other way: look at the share before you rely
-# on it.
+# same accuracy. On other data it can go the other way: look at the share before you
+# rely on it.
 #
 # The surface tilts: the more upright its edge, the more age counts. Stars are where the
 # search ends for eight applicants; in the right panel it only moves up.

@@ -86,7 +86,7 @@ print(f"{spent} epochs instead of {full}")
 print("best:", {k: round(v, 3) for k, v in study.best_params.items()})
 
 # %%
-# Every line is a trial; those that end early were pruned (the axis ends at 41; a
+# Every line is a trial; those that end early were pruned (the axis ends at 32; a
 # trial may start above). Pruning is a bet: a trial that starts slowly, with a small
 # learning rate say, is stopped whatever it might have become.
 
@@ -104,6 +104,6 @@ lines = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
 ax.legend(lines.values(), [name.lower() for name in lines])
 _ = ax.set(
     xlabel="Epoch",
-    ylim=(35.5, 41),
+    ylim=(24, 32),
     ylabel="Implausibility on validation rows\n(IQRs, all columns)",
 )

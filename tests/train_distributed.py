@@ -59,6 +59,7 @@ CASES = {
     "weighted classes": {"criterion__weight": torch.tensor([1.0, 3.0, 0.5])},
     "burn-in": {"burn_in": 0.5},
     "objective of the paper": {"objective": "paper"},
+    "slopes": {"objective": "margin"},
     "penalty": {"mixin": Penalised, "module": Smooth},
 }
 
@@ -111,7 +112,7 @@ def main():
     out["batch norm"], _ = numbers(net)
     clf = train_classifier(DistributedCounterfactualNet)
     out["classifier"], _ = numbers(clf.net_)
-    own = train(Noting, n_counterfactuals=61).noted_
+    own = train(Noting, objective="paper", n_counterfactuals=61).noted_
     np.save(Path(sys.argv[1]) / f"searched by {rank}.npy", own)
     other = message(train, DistributedCounterfactualNet, random_state=rank)
     out["other seeds"] = np.array(other)
