@@ -72,7 +72,7 @@ def hull(X):
 def options(setting, objective):
     """Parameters of the classifier for one objective."""
     if objective == "margin":
-        return {}
+        return {"objective": "margin", "n_counterfactuals": 0.3}
     _, _, n_counterfactuals, lambda_reg, _ = setting
     return {
         "objective": "paper",

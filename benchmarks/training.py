@@ -162,7 +162,7 @@ def measure(threads, repeats):
             "CT, fused Adam": epoch_of(
                 counterfactual_net(*ours, **PAPER, optimizer__fused=True), X, y
             ),
-            "CT, margin": epoch_of(counterfactual_net(*ours), X, y),
+            "CT, margin": epoch_of(counterfactual_net(*ours, objective="margin"), X, y),
             "plain skorch": epoch_of(plain_net(X, y, hidden, batch), X, y),
         }
         if name.startswith("moons"):

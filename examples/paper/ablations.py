@@ -1,4 +1,4 @@
-"""What each part of the default objective is good for: one at a time is left out.
+"""What each part of ``objective="margin"`` is good for: one at a time is left out.
 
     python examples/paper/ablations.py --data CH GMSC Cred Moon HELOC --seeds 5
 
@@ -133,7 +133,7 @@ def validation(name):
 
 
 def trained(task, name, seed, change, epochs):
-    """Net of the default objective but for one change."""
+    """Net of that objective but for one change."""
     with ExitStack() as stack:
         if change.where:
             stack.enter_context(patch(change.where, change.what))

@@ -1,4 +1,4 @@
-"""The default objective, ``objective="margin"``, with one setting for all data.
+"""``objective="margin"``, the former default, with one setting for all data.
 
 As a user would have it: weights start as torch draws them, batches are shuffled, the
 number of counterfactuals is the default, categories are snapped in training. From the
@@ -36,9 +36,10 @@ def train(task, settings, model, seed, *, epochs, lr, **changes):
     net = CounterfactualNet(
         batch_size=settings.batch_size, max_epochs=epochs, lr=3 * lr
     )
+    given = {"preprocessor": None, "objective": "margin", "n_counterfactuals": 0.3}
     clf = CounterfactualTrainingClassifier(
         net,
-        **{"preprocessor": None, "objective": "margin"} | changes,
+        **given | changes,
         mutability=dict.fromkeys(protected, "none"),
         domain=domain(task),
         early_stopping=False,  # the paper trains for a fixed number of epochs
