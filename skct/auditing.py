@@ -407,10 +407,8 @@ def at_real(curve: pd.DataFrame, name: str, judge: Judge) -> float:
         return np.nan
     # By linear interpolation where it is reached first: it may stay the same then.
     stop = int((judged >= judge.convinced).argmax()) + 1
-    start = max(stop - 2, 0)
-    return float(
-        np.interp(judge.convinced, judged[start:stop], curve[name][start:stop])
-    )
+    near, values = slice(max(stop - 2, 0), stop), curve[name].to_numpy()
+    return float(np.interp(judge.convinced, judged[near], values[near]))
 
 
 def protected_share(plan: Plan, model: Any, X: Any) -> float:
