@@ -177,7 +177,7 @@ def test_advice_is_told_as_the_teacher_would():
         gap[name] = np.abs(
             answer.probability - teacher.opinion(found)[:, column]
         ).mean()
-    assert gap["teacher"] < 0.85 * gap["plain"]
+    assert gap["teacher"] < 0.8 * gap["plain"]
 
 
 def test_immutable_columns_lose_their_share_of_the_attributions():
