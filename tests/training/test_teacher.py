@@ -164,7 +164,7 @@ def test_advice_is_told_as_the_teacher_would():
     gap = {}
     for name, setting in {
         "plain": PLAIN,
-        "teacher": {"n_counterfactuals": 1.0},
+        "teacher": {"n_counterfactuals": 1.0, "lambda_div": 5.0},
     }.items():
         clf = quick(epochs=40, **setting).fit(X[:400], y[:400])
         rows = X[400:][clf.predict(X[400:]) == "denied"]
