@@ -33,8 +33,8 @@ __all__ = [
     "fgsm",
     "pgd",
     "recourse_robustness",
+    "recourse_survival",
     "robust_accuracy",
-    "stability",
 ]
 
 ATTACKS: dict[str, Callable] = {"fgsm": fgsm, "pgd": pgd}
@@ -204,7 +204,7 @@ def recourse_robustness(
     return reached.numpy().astype(float) / n_draws
 
 
-def stability(
+def recourse_survival(
     estimator: BaseEstimator,
     explanation: CounterfactualExplanation,
     X: ArrayLike | sparse.sparray,
@@ -236,7 +236,7 @@ def stability(
 
     Returns
     -------
-    stability : ndarray of shape (n,)
+    survival : ndarray of shape (n,)
         Between 0 and 1; larger is better. 0 for a counterfactual that is not valid
         under the present model either.
 
@@ -261,12 +261,13 @@ def stability(
     --------
     >>> from sklearn.datasets import load_iris
     >>> from skct import CounterfactualTrainingClassifier
-    >>> from skct.robustness import stability
+    >>> from skct.robustness import recourse_survival
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = CounterfactualTrainingClassifier(random_state=0)
     >>> clf = clf.set_params(net__max_epochs=20, net__lr=0.01).fit(X, y)
     >>> explanation = clf.explain(X[:3], target=1)
-    >>> stability(clf, explanation, X, y, n_models=2, random_state=0).shape
+    >>> share = recourse_survival(clf, explanation, X, y, n_models=2, random_state=0)
+    >>> share.shape
     (3,)
     """
     check_count("n_models", n_models)

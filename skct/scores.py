@@ -254,7 +254,7 @@ def recourse_survival(evaluation: Evaluation) -> float:
     """Mean share of retrained models under which counterfactuals stay valid."""
     if len(np.unique(evaluation.labels)) < 2:
         return 0.0  # nothing can be retrained
-    return robustness.stability(
+    return robustness.recourse_survival(
         evaluation.estimator,
         evaluation.explanation,
         evaluation.X,

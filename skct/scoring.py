@@ -129,7 +129,7 @@ def counterfactual_scorer(
         n_alternatives : int, default=3
             Counterfactuals per row, for the diversity.
         n_models : int, default=5
-            Models to train on bootstrap samples of (X, y), for the stability.
+            Models to train on bootstrap samples of (X, y), for the survival.
         random_state : int, default=0
             Seed of attacks, noise, samples and retrained models.
 

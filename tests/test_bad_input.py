@@ -1097,17 +1097,17 @@ ROBUSTNESS = [
     ),
     Case(
         "explanation",
-        lambda w: robustness.stability(w.clf, w.X, w.X, w.y),
+        lambda w: robustness.recourse_survival(w.clf, w.X, w.X, w.y),
         ("'explanation'", "explain"),
     ),
     Case(
         "class",
-        lambda w: robustness.stability(CounterfactualNet, w.answer, w.X, w.y),
+        lambda w: robustness.recourse_survival(CounterfactualNet, w.answer, w.X, w.y),
         ("'estimator'", "CounterfactualNet", "fitted anew"),
     ),
     Case(
         "models",
-        lambda w: robustness.stability(w.clf, w.answer, w.X, w.y, n_models=0),
+        lambda w: robustness.recourse_survival(w.clf, w.answer, w.X, w.y, n_models=0),
         ("'n_models'", "Got 0", ">= 1"),
     ),
 ]

@@ -262,7 +262,7 @@ def test_a_label_that_the_model_never_saw_is_wrong_but_no_error(clf, blobs):
     }
 
 
-def test_stability_of_one_class_is_zero_and_columns_of_labels_are_fine(clf, blobs):
+def test_survival_of_one_class_is_zero_and_columns_of_labels_are_fine(clf, blobs):
     X, y = blobs
     only = y == "a"
     assert get_scorer("recourse_survival")(clf, X[only], y[only]) == 0
@@ -467,7 +467,7 @@ def test_an_unknown_group_is_named(fitted, applicants):
         get_scorer("burden_ratio", group="maried")(fitted, *applicants)
 
 
-def test_stability_is_scored_beside_threads_without_waiting_for_them(blobs):
+def test_survival_is_scored_beside_threads_without_waiting_for_them(blobs):
     X, y = blobs
     clf = quick(2, preprocessor=StandardScaler()).fit(X, y)
     scorer, scores = get_scorer("recourse_survival", n_models=2), []

@@ -18,11 +18,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from test_robustness import DIRECTION, box, linear, make_rows, margin
 
 from skct import CounterfactualExplainer, robustness
-from skct.robustness import recourse_robustness, stability
+from skct.robustness import recourse_robustness, recourse_survival
 
 
 def test_both_can_be_had_from_robustness():
-    assert robustness.stability is stability
+    assert robustness.recourse_survival is recourse_survival
     assert robustness.recourse_robustness is recourse_robustness
 
 
@@ -124,14 +124,14 @@ def test_far_counterfactuals_are_stable_and_near_ones_are_not():
     answer = clf.explain(line, target="right")
     valid = np.ones(60, dtype=bool)
     answer = replace(answer, counterfactual=line, valid=valid)  # from no to yes
-    share = stability(clf, answer, X, y, n_models=4, random_state=0)
+    share = recourse_survival(clf, answer, X, y, n_models=4, random_state=0)
     assert share.shape == (60,)
     assert share[0] == 0
     assert share[-1] == 1
     assert (np.diff(share) >= 0).all()
     assert ((share > 0) & (share < 1)).any()
     invalid = replace(answer, valid=~valid)
-    assert not stability(clf, invalid, X, y, n_models=1, random_state=0).any()
+    assert not recourse_survival(clf, invalid, X, y, n_models=1, random_state=0).any()
 
 
 def in_frames():
@@ -153,7 +153,7 @@ def in_a_pipeline():
 
 @pytest.mark.parametrize("make", [in_frames, in_arrays, in_a_pipeline])
 @pytest.mark.filterwarnings("ignore:.*rows have no valid counterfactual")
-def test_stability_of_frames_arrays_and_pipelines(make):
+def test_survival_of_frames_arrays_and_pipelines(make):
     X, y, estimator = make()
     estimator.fit(X, y)
     before = torch.get_rng_state()
@@ -161,11 +161,11 @@ def test_stability_of_frames_arrays_and_pipelines(make):
     options = {"n_models": 2, "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # those of the refits are silenced
-        share = stability(estimator, answer, X, y, **options)
+        share = recourse_survival(estimator, answer, X, y, **options)
     assert share.shape == (20,)
     assert np.isin(share, [0.0, 0.5, 1.0]).all()
     assert (share[~answer.valid] == 0).all()
-    assert np.array_equal(share, stability(estimator, answer, X, y, **options))
+    assert np.array_equal(share, recourse_survival(estimator, answer, X, y, **options))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -173,9 +173,9 @@ def test_models_can_be_fitted_at_the_same_time():
     X, y, clf = in_arrays()
     answer = clf.fit(X, y).explain(X[:10])
     options = {"n_models": 3, "random_state": 0}
-    alone = stability(clf, answer, X, y, **options)
+    alone = recourse_survival(clf, answer, X, y, **options)
     with parallel_config(backend="threading"):
-        together = stability(clf, answer, X, y, n_jobs=2, **options)
+        together = recourse_survival(clf, answer, X, y, n_jobs=2, **options)
     assert np.array_equal(alone, together)
 
 
@@ -186,20 +186,22 @@ def test_a_class_of_one_row_stays_in_every_sample():
     y[0] = "rare"
     clf = quick(epochs=1).fit(X, y)
     answer = clf.explain(X[:3])
-    assert stability(clf, answer, X, y, n_models=3, random_state=0).shape == (3,)
+    assert recourse_survival(clf, answer, X, y, n_models=3, random_state=0).shape == (
+        3,
+    )
 
 
-def test_stability_refuses_what_it_cannot_retrain(fitted, applicants):
+def test_survival_refuses_what_it_cannot_retrain(fitted, applicants):
     X, y = applicants
     answer = fitted.explain(X[:2])
     for frozen in (FrozenEstimator(fitted), make_pipeline(FrozenEstimator(fitted))):
         with pytest.raises(ValueError, match="FrozenEstimator.*pass the estimator"):
-            stability(frozen, answer, X, y)
+            recourse_survival(frozen, answer, X, y)
     with pytest.raises(ValueError, match="can be fitted anew"):
-        stability(fitted.module_, answer, X, y)
+        recourse_survival(fitted.module_, answer, X, y)
     with pytest.raises(ValueError, match="must be a CounterfactualExplanation"):
-        stability(fitted, answer.counterfactual, X, y)
+        recourse_survival(fitted, answer.counterfactual, X, y)
     with pytest.raises(ValueError, match="'n_models' parameter must be an integer"):
-        stability(fitted, answer, X, y, n_models=0)
+        recourse_survival(fitted, answer, X, y, n_models=0)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        stability(fitted, answer, X, y[:-1])
+        recourse_survival(fitted, answer, X, y[:-1])
