@@ -19,7 +19,6 @@ from tqdm.auto import tqdm
 from .attribution import integrated_gradients, sensitivity
 from .classifier import CounterfactualTrainingClassifier
 from .encoding.frames import take
-from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
 from .explain.explained_model import Explainable, unwrap
 from .explain.explainer import CONFIDENCE, CounterfactualExplainer
 from .explain.judge import Judge, as_table, default_judge
@@ -28,7 +27,7 @@ from .metrics import confidence_gap
 from .plotting.audit import AuditDisplay
 from .preprocessing import TableEncoder
 from .reports.audit import document, fragment, text
-from .utils.quiet import quiet
+from .robustness import refit_warnings_ignored
 from .utils.validation import check_count, wrong
 
 __all__ = ["AuditResult", "audit"]
@@ -37,7 +36,6 @@ __all__ = ["AuditResult", "audit"]
 SWEEP = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 N_ATTRIBUTED = 500
 AT_REAL = ("cost", "distance", "n_changed")
-EXPECTED = SearchWarning, ConstraintWarning, ImputationWarning
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -291,7 +289,7 @@ def audit_fold(
     jobs = [
         (name, k) for name in plan.estimators for k in range(plan.n_retrainings + 1)
     ]
-    with quiet(*EXPECTED):
+    with refit_warnings_ignored():
         fits: dict[str, list[tuple[Any, float]]] = {
             name: [] for name in plan.estimators
         }
@@ -337,8 +335,7 @@ def fit_on_sample(
     if k:
         rows = resample(rows, stratify=y, random_state=seed)
     started = time.perf_counter()
-    with quiet(*EXPECTED):
-        estimator.fit(take(X, rows), y[rows])
+    estimator.fit(take(X, rows), y[rows])
     return estimator, time.perf_counter() - started
 
 

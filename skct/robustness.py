@@ -4,7 +4,8 @@ The attacks, `fgsm` and `pgd`, are in `skct.solvers.attacks`.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -280,14 +281,24 @@ def recourse_survival(
     y = np.asarray(y)
     check_consistent_length(X, y)
     seeds = np.random.SeedSequence(draw_seed(random_state)).spawn(n_models)
-    with warnings.catch_warnings():  # scikit-learn's Parallel passes the filters on
-        for known in (SearchWarning, ConstraintWarning, ImputationWarning):
-            warnings.simplefilter("ignore", known)
+    with refit_warnings_ignored():
         reached = Parallel(n_jobs=n_jobs)(
             delayed(reached_after_refit)(estimator, explanation, X, y, seed)
             for seed in seeds
         )
     return np.mean(reached, axis=0) * explanation.valid
+
+
+@contextmanager
+def refit_warnings_ignored() -> Iterator[None]:
+    """Ignore what fits and searches of many models would repeat.
+
+    Not `quiet`: its lock would be held while threads wait for it that fit the models.
+    """
+    with warnings.catch_warnings():  # scikit-learn's Parallel passes the filters on
+        for known in (SearchWarning, ConstraintWarning, ImputationWarning):
+            warnings.simplefilter("ignore", known)
+        yield
 
 
 def reached_after_refit(

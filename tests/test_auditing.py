@@ -2,11 +2,13 @@
 
 import dataclasses
 import warnings
+from threading import Thread
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import people
+from joblib import parallel_config
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ShuffleSplit
@@ -70,6 +72,22 @@ def test_the_same_seed_gives_the_same_figures(result):
     again = run(mutability=FIXED, n_jobs=2)
     columns = result.figures.columns.drop("seconds")
     pd.testing.assert_frame_equal(again.figures[columns], result.figures[columns])
+
+
+def test_models_are_fitted_in_threads_too(result):
+    found = []
+
+    def in_threads():
+        with parallel_config(backend="threading"):
+            found.append(run(mutability=FIXED, n_jobs=2).figures)
+
+    # In a thread of its own, so that a deadlock is a failure and no silence.
+    thread = Thread(target=in_threads, daemon=True)
+    thread.start()
+    thread.join(timeout=120)
+    (again,) = found
+    columns = result.figures.columns.drop("seconds")
+    pd.testing.assert_frame_equal(again[columns], result.figures[columns])
 
 
 def test_a_frozen_result_shows_means_and_spreads(result):
