@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,6 +36,13 @@ __all__ = ["AuditResult", "audit"]
 SWEEP = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 N_ATTRIBUTED = 500
 AT_REAL = ("cost", "distance", "n_changed")
+AT_CONFIDENCE = ("told", "judged", "survival", "cost", "n_changed", "distance")
+OF_ADVICE = (
+    "validity",
+    *AT_CONFIDENCE,
+    "gap",
+    *(f"{name}_at_real" for name in AT_REAL),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,7 +173,7 @@ def audit(
         Rows that are explained in each fold, at most.
     random_state : int, default=0
     n_jobs : int or None, default=None
-        Fits at the same time, as in scikit-learn.
+        Models that are fitted, or explained, at the same time, as in scikit-learn.
     verbose : int, default=1
         0: no progress bar.
 
@@ -198,7 +205,8 @@ def audit(
     Warns
     -----
     UserWarning
-        After an interrupt (Ctrl-C), which ends the audit with the folds that are done.
+        After an interrupt (Ctrl-C), which ends the audit with the folds that are done,
+        or if in some folds nobody is denied by every estimator.
 
     Examples
     --------
@@ -223,8 +231,9 @@ def audit(
         *(judge, n_rows, random_state, n_jobs),
     )
     rows: list[dict[str, Any]] = []
-    total = len(folds) * len(estimators) * (n_retrainings + 1)
-    with tqdm(total=total, desc="Audit", unit="fit", disable=not verbose) as bar:
+    # Each estimator is fitted, retrained, and explained.
+    total = len(folds) * len(estimators) * (n_retrainings + 2)
+    with tqdm(total=total, desc="Audit", disable=not verbose) as bar:
         try:
             for fold, (train, test) in enumerate(folds):
                 found = audit_fold(plan, X, y, train, test, bar)
@@ -237,7 +246,9 @@ def audit(
                 "folds.",
                 stacklevel=2,
             )
-    return AuditResult(pd.DataFrame(rows), target, confidence)
+    figures = pd.DataFrame(rows)
+    check_advised(figures, target)
+    return AuditResult(figures, target, confidence)
 
 
 def default_estimators(mutability: Any) -> dict[str, Any]:
@@ -281,6 +292,23 @@ def check_folds(y: np.ndarray, folds: list) -> None:
                 )
 
 
+def check_advised(figures: pd.DataFrame, target: Any) -> None:
+    """Raise a ValueError if nobody was advised; warn of folds without anybody."""
+    n_explained = figures.groupby("fold")["n_explained"].first()
+    if not n_explained.any():
+        raise ValueError(
+            f"No held-out row is denied {target!r} by every estimator; there is nobody "
+            "to advise. Use another 'target', or fewer estimators."
+        )
+    if not n_explained.all():
+        warnings.warn(
+            f"In {(n_explained == 0).sum()} of {len(n_explained)} folds no held-out "
+            f"row is denied {target!r} by every estimator; figures of advice are "
+            "missing there.",
+            stacklevel=3,
+        )
+
+
 def audit_fold(
     plan: Plan, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray, bar: tqdm
 ) -> list[dict[str, Any]]:
@@ -293,33 +321,41 @@ def audit_fold(
         fits: dict[str, list[tuple[Any, float]]] = {
             name: [] for name in plan.estimators
         }
-        fitted = Parallel(n_jobs=plan.n_jobs, return_as="generator")(
-            delayed(fit_on_sample)(
-                plan.estimators[name], X_train, y_train, plan.random_state, k
-            )
-            for name, k in jobs
+        fitted = in_parallel(
+            fit_on_sample,
+            [
+                (plan.estimators[name], X_train, y_train, plan.random_state, k)
+                for name, k in jobs
+            ],
+            *(plan.n_jobs, bar),
         )
         for (name, _), done in zip(jobs, fitted, strict=True):
             fits[name].append(done)
-            bar.update()
         members = take(X_train, np.flatnonzero(y_train == plan.target))
         encoder = TableEncoder().fit(X_train)
         judge = Judge.fit(plan.judge, plan.target, (X_test, y_test), members, encoder)
         said = [models[0][0].predict(X_test) != plan.target for models in fits.values()]
         denied = np.flatnonzero(np.all(said, axis=0))[: plan.n_rows]
-        if not len(denied):
-            raise ValueError(
-                f"No held-out row is denied {plan.target!r} by every estimator; there "
-                "is nobody to advise. Use another 'target', or fewer estimators."
-            )
         rows = take(X_test, denied)
+        jobs = [(plan, [m for m, _ in models], judge, rows) for models in fits.values()]
+        advice = in_parallel(of_advice, jobs, plan.n_jobs, bar)
         return [
-            {"estimator": name, "n_explained": len(rows)}
+            {"estimator": name, "n_explained": len(denied)}
             | of_predictions(models, X_test, y_test)
-            | of_advice(plan, [model for model, _ in models], judge, rows)
+            | figures
             | {"protected_share": protected_share(plan, models[0][0], X_test)}
-            for name, models in fits.items()
+            for (name, models), figures in zip(fits.items(), advice, strict=True)
         ]
+
+
+def in_parallel(
+    function: Callable, jobs: list[tuple], n_jobs: int | None, bar: tqdm
+) -> Iterator:
+    """Results in the order of the jobs, which the bar counts."""
+    run = Parallel(n_jobs=n_jobs, return_as="generator")
+    for result in run(delayed(function)(*job) for job in jobs):
+        bar.update()
+        yield result
 
 
 def fit_on_sample(
@@ -352,7 +388,9 @@ def of_predictions(models: list, X: Any, y: np.ndarray) -> dict[str, float]:
 
 
 def of_advice(plan: Plan, models: list, judge: Judge, rows: Any) -> dict[str, float]:
-    """Figures of the counterfactuals of the first model."""
+    """Figures of the counterfactuals of the first model; NaN where nobody asks."""
+    if not rows.shape[0]:
+        return dict.fromkeys(OF_ADVICE, np.nan)
     mutability = "inherit" if plan.mutability is None else plan.mutability
     explainer = CounterfactualExplainer(models[0], mutability=mutability)
     least = 1 / len(models[0].classes_)
@@ -381,8 +419,7 @@ def advice_at(
     answer = explainer.explain(rows, target=judge.target, confidence=confidence)
     found = answer.counterfactual[answer.valid]
     if not len(found):
-        names = ("told", "judged", "survival", "cost", "n_changed", "distance")
-        return {"validity": 0.0} | dict.fromkeys(names, np.nan)
+        return {"validity": 0.0} | dict.fromkeys(AT_CONFIDENCE, np.nan)
     return {
         "validity": answer.valid.mean(),
         "told": answer.probability[answer.valid].mean(),

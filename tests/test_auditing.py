@@ -16,7 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skct.auditing
-from skct import AuditResult, CounterfactualTrainingClassifier, audit
+from skct import (
+    AuditResult,
+    CounterfactualNet,
+    CounterfactualTrainingClassifier,
+    audit,
+)
 from skct.auditing import at_real
 from skct.explain.judge import Judge
 from skct.metrics import confidence_gap
@@ -188,6 +193,42 @@ def test_an_interrupt_keeps_the_folds_that_are_done(monkeypatch):
     assert result.figures["fold"].tolist() == [0]
     with pytest.raises(KeyboardInterrupt):
         run({"plain": make(2)})
+
+
+class Generous(CounterfactualTrainingClassifier):
+    """Denies nobody in the folds that are listed, by the number of the fit."""
+
+    n_fits = 0
+    generous: tuple = ()
+
+    def fit(self, X, y):
+        self.number_ = Generous.n_fits
+        Generous.n_fits += 1
+        return super().fit(X, y)
+
+    def predict(self, X):
+        labels = super().predict(X)
+        if self.number_ in Generous.generous:
+            return np.full_like(labels, "approved")
+        return labels
+
+
+@pytest.mark.parametrize("generous", [(0,), (0, 2)])
+def test_where_nobody_is_denied_the_other_folds_count(generous, monkeypatch):
+    monkeypatch.setattr(Generous, "n_fits", 0)
+    monkeypatch.setattr(Generous, "generous", generous)
+    net = CounterfactualNet(max_epochs=2, lr=0.01)
+    options = {"n_retrainings": 1, "n_rows": 5}
+    estimators = {"generous": Generous(net, random_state=0, **PLAIN)}
+    if len(generous) == 2:
+        with pytest.raises(ValueError, match="No held-out row is denied 'approved'"):
+            run(estimators, **options)
+        return
+    with pytest.warns(UserWarning, match="In 1 of 2 folds no held-out row"):
+        frame = run(estimators, **options).to_frame()
+    assert frame["n_explained"].tolist() == [0, 5]
+    assert frame["cost"].isna().tolist() == [True, False]
+    assert frame["accuracy"].notna().all()
 
 
 @pytest.mark.parametrize(
