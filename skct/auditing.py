@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import log_loss
 from sklearn.model_selection import check_cv
 from sklearn.utils import resample
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_consistent_length
 from tqdm.auto import tqdm
 
 from .attribution import integrated_gradients, sensitivity
@@ -21,14 +23,21 @@ from .classifier import CounterfactualTrainingClassifier
 from .encoding.frames import take
 from .explain.explained_model import Explainable, unwrap
 from .explain.explainer import CONFIDENCE, CounterfactualExplainer
-from .explain.judge import Judge, as_table, default_judge
+from .explain.judge import Judge, as_table, check_judge, default_judge
 from .explain.requests import check_confidence
 from .metrics import confidence_gap
 from .plotting.audit import AuditDisplay
 from .preprocessing import TableEncoder
 from .reports.audit import document, fragment, text
 from .robustness import refit_warnings_ignored
-from .utils.validation import check_count, wrong
+from .utils.polars import as_pandas
+from .utils.random import Seed, draw_seed
+from .utils.validation import (
+    check_count,
+    label_codes,
+    validate_labels,
+    wrong,
+)
 
 __all__ = ["AuditResult", "audit"]
 
@@ -130,14 +139,14 @@ def audit(
     X: Any,
     y: ArrayLike,
     *,
-    target: Any,
+    target: Any = None,
     mutability: Any = None,
     confidence: float = CONFIDENCE,
     cv: Any = 3,
     n_retrainings: int = 3,
     judge: Any = None,
     n_rows: int = 200,
-    random_state: int = 0,
+    random_state: Seed = 0,
     n_jobs: int | None = None,
     verbose: int = 1,
 ) -> AuditResult:
@@ -153,10 +162,10 @@ def audit(
     estimators : dict of str to estimator, or None
         Unfitted: `CounterfactualTrainingClassifier`, or Pipelines that end in one.
         None: "plain" (all lambdas 0), "default" and "paper".
-    X : DataFrame or ndarray of shape (n, n_features)
+    X : DataFrame, array-like or sparse matrix of shape (n, *features)
     y : array-like of shape (n,)
     target : label
-        What the rows that are explained are to become.
+        What the rows that are explained are to become; it has to be given.
     mutability : dict, array-like or None, default=None
         Of the advice, and of the default estimators' training, as in
         `CounterfactualTrainingClassifier`. None: that of each estimator.
@@ -168,10 +177,12 @@ def audit(
     n_retrainings : int, default=3
         Bootstrap samples.
     judge : classifier or None, default=None
-        With `predict_proba`, on rows of X; None: gradient boosting.
+        With `predict_proba`; it sees DataFrames, also where X is an array. None:
+        gradient boosting.
     n_rows : int, default=200
         Rows that are explained in each fold, at most.
-    random_state : int, default=0
+    random_state : int, RandomState or None, default=0
+        Seed of samples and fits.
     n_jobs : int or None, default=None
         Models that are fitted, or explained, at the same time, as in scikit-learn.
     verbose : int, default=1
@@ -216,7 +227,9 @@ def audit(
     >>> result = audit(None, X, y, target=1)  # doctest: +SKIP
     >>> print(result)  # doctest: +SKIP
     """
-    X, y = as_table(X), np.asarray(y)
+    X, y = as_pandas(X), validate_labels(CounterfactualTrainingClassifier(), y)
+    X = X if hasattr(X, "iloc") or sparse.issparse(X) else np.asarray(X)
+    check_consistent_length(X, y)
     estimators = default_estimators(mutability) if estimators is None else estimators
     check_audit(estimators, y, target)
     check_count("n_retrainings", n_retrainings)
@@ -225,10 +238,12 @@ def audit(
     splitter = check_cv(cv, y, classifier=True)
     folds = list(splitter.split(X, y))
     check_folds(y, folds)
-    judge = default_judge(random_state) if judge is None else judge
+    seed = as_seed(random_state)
+    judge = default_judge(seed) if judge is None else judge
+    check_judge(judge)
     plan = Plan(
         *(dict(estimators), target, mutability, confidence, n_retrainings),
-        *(judge, n_rows, random_state, n_jobs),
+        *(judge, n_rows, seed, n_jobs),
     )
     rows: list[dict[str, Any]] = []
     # Each estimator is fitted, retrained, and explained.
@@ -249,6 +264,13 @@ def audit(
     figures = pd.DataFrame(rows)
     check_advised(figures, target)
     return AuditResult(figures, target, confidence)
+
+
+def as_seed(random_state: Seed) -> int:
+    """Seed from a random state; an integer is its own."""
+    if isinstance(random_state, int | np.integer) and random_state >= 0:
+        return int(random_state)
+    return draw_seed(random_state)
 
 
 def default_estimators(mutability: Any) -> dict[str, Any]:
@@ -276,7 +298,7 @@ def check_audit(estimators: Any, y: np.ndarray, target: Any) -> None:
                 "a CounterfactualTrainingClassifier, or a Pipeline that ends in one."
             )
     if target not in set(y.tolist()):
-        labels = sorted(map(str, set(y.tolist())))[:10]
+        labels = list(map(repr, np.unique(y).tolist()))[:10]
         raise wrong("target", f"a label of y, such as {', '.join(labels)}", target)
 
 
@@ -331,9 +353,11 @@ def audit_fold(
         )
         for (name, _), done in zip(jobs, fitted, strict=True):
             fits[name].append(done)
-        members = take(X_train, np.flatnonzero(y_train == plan.target))
-        encoder = TableEncoder().fit(X_train)
-        judge = Judge.fit(plan.judge, plan.target, (X_test, y_test), members, encoder)
+        table = as_table(X_train)
+        encoder = TableEncoder().fit(table)
+        held_out = as_table(X_test), y_test
+        members = table[y_train == plan.target]
+        judge = Judge.fit(plan.judge, plan.target, held_out, members, encoder)
         said = [models[0][0].predict(X_test) != plan.target for models in fits.values()]
         denied = np.flatnonzero(np.all(said, axis=0))[: plan.n_rows]
         rows = take(X_test, denied)
@@ -417,7 +441,7 @@ def advice_at(
 ) -> dict[str, float]:
     """Means over the valid counterfactuals at one confidence."""
     answer = explainer.explain(rows, target=judge.target, confidence=confidence)
-    found = answer.counterfactual[answer.valid]
+    found = as_table(answer.counterfactual)[answer.valid]
     if not len(found):
         return {"validity": 0.0} | dict.fromkeys(AT_CONFIDENCE, np.nan)
     return {
@@ -425,7 +449,7 @@ def advice_at(
         "told": answer.probability[answer.valid].mean(),
         "judged": judge.judged(found).mean(),
         "survival": answer.survival(retrained)[answer.valid].mean(),
-        "cost": judge.cost(found, answer.factual[answer.valid]).mean(),
+        "cost": judge.cost(found, as_table(answer.factual)[answer.valid]).mean(),
         "n_changed": answer.n_changed[answer.valid].mean(),
         "distance": judge.distance(found).mean(),
     }
@@ -449,10 +473,10 @@ def protected_share(plan: Plan, model: Any, X: Any) -> float:
     """Share of the attributions that falls on columns which must not change."""
     mutability = "inherit" if plan.mutability is None else plan.mutability
     explainer = CounterfactualExplainer(model, mutability=mutability)
-    view, rows = explainer.inspect(take(X, np.arange(min(N_ATTRIBUTED, len(X)))))
+    view, rows = explainer.inspect(take(X, np.arange(min(N_ATTRIBUTED, X.shape[0]))))
     fixed = np.flatnonzero(view.constraints.fixed.flatten().numpy())
     if not len(fixed):
         return np.nan
-    predicted = np.searchsorted(view.classes, model.predict(rows))
+    predicted = label_codes(model.predict(rows), view.classes)
     gradients = integrated_gradients(view.module, view.space.encode(rows), predicted)
     return float(sensitivity(gradients, fixed, standardize="share"))

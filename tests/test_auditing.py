@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from conftest import people
 from joblib import parallel_config
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 import skct.auditing
 from skct import (
@@ -178,6 +180,47 @@ def test_pipelines_are_audited_and_arrays_are():
     assert "+-" not in repr(result).split("\n", 1)[1]
 
 
+class Convolution(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Conv2d(1, 2, 2), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.outer(self.inner(x).relu().flatten(1))
+
+
+def test_images_reach_the_estimators_as_they_are():
+    images = np.random.default_rng(0).normal(size=(80, 1, 3, 3)).astype("float32")
+    y = (images[:, 0, 1, 1] > 0).astype(int)
+    net = CounterfactualNet(Convolution, max_epochs=2)
+    clf = CounterfactualTrainingClassifier(net, preprocessor=None, **PLAIN)
+    options = {"cv": 2, "n_retrainings": 1, "n_rows": 3, "verbose": 0}
+    result = audit({"images": clf}, images, y, target=1, random_state=None, **options)
+    assert (result.figures["cost"] > 0).all()
+    assert (result.figures["n_explained"] == 3).all()
+
+
+def test_sparse_and_polars_tables_are_audited_like_dense_ones():
+    pl = pytest.importorskip("polars")
+    X, y = people(120)
+    numbers = X[["age", "income", "children"]].astype(float).reset_index(drop=True)
+    options = {"cv": 2, "n_retrainings": 1, "n_rows": 3, "verbose": 0}
+    tables = numbers.to_numpy(), csr_array(numbers), pl.from_pandas(numbers)
+    dense, *others = (
+        audit({"a": make()}, table, y, target="approved", **options).to_frame()
+        for table in tables
+    )
+    for frame in others:
+        told = ["told", "accuracy", "cost", "distance", "judged"]
+        np.testing.assert_allclose(frame[told], dense[told], atol=1e-5)
+
+
+def test_lengths_have_to_agree():
+    X, y = people(120)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        audit({"a": make(1)}, X, y[:-1], target="approved")
+
+
 def test_an_interrupt_keeps_the_folds_that_are_done(monkeypatch):
     done, fold = [], skct.auditing.audit_fold
 
@@ -235,6 +278,11 @@ def test_where_nobody_is_denied_the_other_folds_count(generous, monkeypatch):
     ("change", "message"),
     [
         ({"target": "maybe"}, "'target'.*approved.*maybe"),
+        ({"target": None}, "'target'.*'approved', 'denied'. Got None"),
+        ({"judge": LogisticRegression}, "'judge'.*predict_proba"),
+        ({"judge": 3}, "'judge'.*Got 3"),
+        ({"random_state": "x"}, "'random_state'.*'x'"),
+        ({"cv": "x"}, "cv.*x"),
         ({"estimators": {}}, "'estimators'"),
         ({"estimators": [make()]}, "'estimators'"),
         ({"estimators": {"log": LogisticRegression()}}, "'log' cannot explain"),

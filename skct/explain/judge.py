@@ -13,8 +13,9 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from ..preprocessing import unbend
 from ..utils.polars import as_pandas
+from ..utils.validation import wrong
 
-__all__ = ["Judge", "as_table", "default_judge"]
+__all__ = ["Judge", "as_table", "check_judge", "default_judge"]
 
 
 N_NEIGHBOURS = 5
@@ -40,6 +41,14 @@ def as_table(rows: Any) -> pd.DataFrame:
         return rows
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
     return pd.DataFrame(rows.reshape(len(rows), -1))
+
+
+def check_judge(model: Any) -> None:
+    """Raise a ValueError for something that cannot be fitted and give probabilities."""
+    needed = ("get_params", "fit", "predict_proba")
+    if isinstance(model, type) or not all(hasattr(model, name) for name in needed):
+        allowed = "a classifier with predict_proba that takes a DataFrame, or None"
+        raise wrong("judge", allowed, model)
 
 
 class Judge(NamedTuple):
