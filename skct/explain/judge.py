@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from ..preprocessing import unbend
 from ..utils.polars import as_pandas
@@ -24,14 +24,42 @@ N_MEMBERS = 1000
 
 def default_judge(random_state: int | None = 0) -> Any:
     """Gradient boosting on raw columns, categories by code."""
-    number = make_column_selector(dtype_include="number")
     category = make_column_selector(dtype_exclude="number")
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     columns = ColumnTransformer(
-        [("number", "passthrough", number), ("category", codes, category)]
+        [("number", "passthrough", number_columns), ("category", codes, category)]
     )
     booster = HistGradientBoostingClassifier(random_state=random_state)
-    return make_pipeline(columns, booster)
+    return make_pipeline(FunctionTransformer(with_plain_gaps), columns, booster)
+
+
+def number_columns(frame: pd.DataFrame) -> list:
+    """Numeric columns in which the trees find a value to learn from."""
+    numeric = make_column_selector(dtype_include="number")(frame)
+    return [name for name in numeric if frame[name].notna().any()]
+
+
+def with_plain_gaps(frame: pd.DataFrame) -> pd.DataFrame:
+    """Missing values of pandas' nullable types as NaN, which scikit-learn takes."""
+    nullable = [
+        name
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.api.extensions.ExtensionDtype)
+        and dtype.na_value is pd.NA
+    ]
+    frame = frame.copy(deep=False)
+    for name in nullable:
+        frame[name] = plain_column(frame[name])
+    return frame
+
+
+def plain_column(column: pd.Series) -> pd.Series:
+    """Column of a nullable type as floats, or as objects."""
+    dtype = column.dtype
+    is_number = pd.api.types.is_numeric_dtype(dtype)
+    if is_number and not pd.api.types.is_bool_dtype(dtype):
+        return column.astype(float)
+    return column.astype(object).where(column.notna(), np.nan)
 
 
 def as_table(rows: Any) -> pd.DataFrame:
