@@ -34,6 +34,7 @@ from .utils.polars import as_pandas
 from .utils.random import Seed, draw_seed
 from .utils.validation import (
     check_count,
+    is_integer,
     label_codes,
     validate_labels,
     wrong,
@@ -235,8 +236,10 @@ def audit(
     check_count("n_retrainings", n_retrainings)
     check_count("n_rows", n_rows)
     check_confidence(CounterfactualExplainer(None), confidence, len(np.unique(y)))
-    splitter = check_cv(cv, y, classifier=True)
-    folds = list(splitter.split(X, y))
+    if is_integer(cv):
+        check_count("cv", cv, low=2)
+        check_count_of_each(y, cv)
+    folds = list(check_cv(cv, y, classifier=True).split(X, y))
     check_folds(y, folds)
     seed = as_seed(random_state)
     judge = default_judge(seed) if judge is None else judge
@@ -302,16 +305,28 @@ def check_audit(estimators: Any, y: np.ndarray, target: Any) -> None:
         raise wrong("target", f"a label of y, such as {', '.join(labels)}", target)
 
 
+def check_count_of_each(y: np.ndarray, n_folds: int) -> None:
+    """Check that rows of each class suffice, before scikit-learn says so its way."""
+    labels, counts = np.unique(y, return_counts=True)
+    if counts.min() < 2 * n_folds:
+        raise too_rare(labels[counts.argmin()], counts.min(), n_folds)
+
+
 def check_folds(y: np.ndarray, folds: list) -> None:
     """Check that each class has rows to learn from, and rows to be judged by."""
     for label in np.unique(y):
         for part in (part for fold in folds for part in fold):
             if (y[part] == label).sum() < 2:
-                raise ValueError(
-                    f"The class {label!r} of y is too rare to be held out in each of "
-                    f"{len(folds)} folds: it has {int((y == label).sum())} rows. Use a "
-                    "smaller 'cv', or leave its rows out."
-                )
+                raise too_rare(label, (y == label).sum(), len(folds))
+
+
+def too_rare(label: Any, count: int, n_folds: int) -> ValueError:
+    """Build the error for a class of which a fold has less than two rows."""
+    label = label.item() if hasattr(label, "item") else label
+    return ValueError(
+        f"The class {label!r} of y is too rare to be held out in each of {n_folds} "
+        f"folds: it has {count} rows. Use a smaller 'cv', or leave its rows out."
+    )
 
 
 def check_advised(figures: pd.DataFrame, target: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.base import clone
 from sklearn.metrics import get_scorer as get_sklearn_scorer
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -267,15 +268,18 @@ def recourse_survival(evaluation: Evaluation) -> float:
 
 def neg_confidence_gap(evaluation: Evaluation) -> float:
     """Minus the distance of told from judged probability; the judge is fitted to X."""
-    explanation = evaluation.explanation
+    explanation, judge = evaluation.explanation, evaluation.options.judge
     valid = explanation.valid
-    if not valid.any() or len(np.unique(evaluation.labels)) < 2:
+    if not valid.any() or len(np.unique(evaluation.y)) < 2:
         return -1.0
-    judge = default_judge().fit(as_table(evaluation.X), evaluation.y)
+    judge = default_judge() if judge is None else clone(judge)
+    judge.fit(as_table(evaluation.X), evaluation.y)
     proba = judge.predict_proba(as_table(explanation.counterfactual)[valid])
     column = pd.Index(judge.classes_).get_indexer(explanation.target[valid])
     judged = np.where(column < 0, 0.0, proba[np.arange(len(proba)), column])
-    return -metrics.confidence_gap(explanation.probability[valid], judged)
+    gap = metrics.confidence_gap(explanation.probability[valid], judged)
+    # A row without an answer is the largest gap, or models win by finding few.
+    return -(valid.mean() * gap + (~valid).mean())
 
 
 def neg_burden_gap(evaluation: Evaluation) -> float:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 
 from .exceptions import ConstraintWarning, ImputationWarning, SearchWarning
+from .explain.judge import check_judge
 from .generators.base import BaseGenerator
 from .generators.registry import make_generator
 from .scores import NAMES, NEED_GROUP, SCORES, Evaluation
@@ -40,6 +41,7 @@ class CounterfactualScorer:
     noise: float = 0.1
     n_alternatives: int = 3
     n_models: int = 5
+    judge: Any = None
     random_state: int = 0
 
     def __call__(
@@ -100,9 +102,9 @@ def counterfactual_scorer(
     counterfactuals, and no score is NaN. A row without one gets the largest distance
     between a row of X and a reference row of its target class, and at least the largest
     of the valid rows. In the MMD its factual stands in, or a row of another class where
-    the factual is of the target class itself. Shares count it as 0; the share of such
-    rows adds as much of the largest cost to the gap of the burden, and takes as much
-    from its ratio.
+    the factual is of the target class itself. Shares count it as 0, the confidence gap
+    as 1; the share of such rows adds as much of the largest cost to the gap of the
+    burden, and takes as much from its ratio.
 
     Parameters
     ----------
@@ -130,6 +132,9 @@ def counterfactual_scorer(
             Counterfactuals per row, for the diversity.
         n_models : int, default=5
             Models to train on bootstrap samples of (X, y), for the survival.
+        judge : classifier, default=None
+            Fitted to (X, y) as a DataFrame, for the confidence gap; None: gradient
+            boosting on the raw columns.
         random_state : int, default=0
             Seed of attacks, noise, samples and retrained models.
 
@@ -216,6 +221,8 @@ def check_scorer(scorer: CounterfactualScorer) -> None:
     check_integer(scorer, "random_state", low=0)
     if not isinstance(scorer.length_scale, str) or scorer.length_scale != "median":
         check_real(scorer, "length_scale", low=0, open_low=True)
+    if scorer.judge is not None:
+        check_judge(scorer.judge)
     if scorer.generator is not None:
         make_generator(scorer.generator).check()
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import people, quick
 from joblib import parallel_config
 from scipy.spatial.distance import cdist
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -145,6 +145,74 @@ def test_answers_far_from_the_boundary_are_more_stable(clf, blobs):
     )
     assert 0 < near < far - 0.2
     assert far <= 1
+
+
+class Sure(ClassifierMixin, BaseEstimator):
+    """A judge that has made up its mind about every row of a frame."""
+
+    def __init__(self, probability=0.5):
+        self.probability = probability
+
+    def fit(self, X, y):
+        assert isinstance(X, pd.DataFrame)
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), self.probability)
+
+
+def test_the_confidence_gap_is_between_model_and_judge(clf, hopeless, blobs):
+    X, y = blobs
+    told = clf.explain(X).probability.mean()
+    for probability in (0.0, 0.5, 1.0):
+        scorer = get_scorer("neg_confidence_gap", judge=Sure(probability))
+        assert scorer(clf, X, y) == pytest.approx(-abs(told - probability))
+        assert scorer(hopeless, X, y) == -1
+    only = y != "c"  # the judge has not met the third class
+    asked = clf.explain(X[only])
+    judged = np.where(asked.target == "c", 0.0, 0.5).mean()
+    gap = abs(asked.probability.mean() - judged)
+    scorer = get_scorer("neg_confidence_gap", judge=Sure())
+    assert scorer(clf, X[only], y[only]) == pytest.approx(-gap)
+
+
+def test_rows_without_an_answer_are_the_largest_gap(applicants):
+    X, y = applicants
+    frozen = {"income": "none", "job": "none"}
+    fitted = quick(epochs=15, mutability=frozen).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer = fitted.explain(X)
+    share, told = answer.valid.mean(), answer.probability[answer.valid].mean()
+    got = get_scorer("neg_confidence_gap", judge=Sure(0.5))(fitted, X, y)
+    assert 0 < share < 1
+    assert got == pytest.approx(-(share * abs(told - 0.5) + 1 - share))
+
+
+def test_the_default_judge_finds_out_who_exaggerates(clf, blobs):
+    X, y = blobs
+    honest = get_scorer("neg_confidence_gap")(clf, X, y)
+    elsewhere = np.random.default_rng(0).permutation(y)  # where rows tell nothing
+    assert get_scorer("neg_confidence_gap")(clf, X, elsewhere) < honest - 0.2
+    assert get_scorer("neg_confidence_gap")(clf, X[y == "a"], y[y == "a"]) == -1
+
+
+def test_a_grid_can_choose_by_survival_and_gap(applicants):
+    X, y = applicants
+    names = ("recourse_survival", "neg_confidence_gap")
+    grid = GridSearchCV(
+        quick(epochs=2),
+        {"lambda_div": [0.0, 0.5]},
+        scoring=counterfactual_scorer(names, n_models=1),
+        refit="recourse_survival",
+        cv=2,
+        error_score="raise",
+    )
+    grid.fit(X[:80], y[:80])
+    results = pd.DataFrame(grid.cv_results_).filter(like="mean_test_")
+    assert ((results >= -1) & (results <= 1)).all(axis=None)
+    assert grid.best_score_ == results["mean_test_recourse_survival"].max()
 
 
 def test_faithfulness_is_a_distance_in_the_domain(clf, hopeless, blobs):
@@ -446,6 +514,7 @@ def test_cross_val_score_takes_a_single_score():
         (("robust_accuracy",), {"epsilon": -1}, "'epsilon' parameter"),
         (("diversity",), {"n_alternatives": 0}, "'n_alternatives' parameter"),
         (("recourse_survival",), {"n_models": 1.5}, "'n_models' parameter"),
+        (("neg_confidence_gap",), {"judge": 1}, "'judge' parameter.*DataFrame"),
         (("neg_mmd",), {"length_scale": "mean"}, "'length_scale' parameter"),
         (("neg_mmd",), {"random_state": "x"}, "'random_state' parameter"),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..encoding.frames import as_frame, free_name, objects, take
+from ..metrics.recourse import survival
 from ..reports.formatting import to_json_value
 from ..reports.heatmap import RecourseDisplay
 from ..reports.html import document, fragment
@@ -253,12 +254,15 @@ class CounterfactualExplanation:
         Raises
         ------
         ValueError
-            For no model.
+            If `models` is no list of fitted classifiers, or empty.
         """
-        if not len(models):
-            raise wrong("models", "at least one fitted classifier", models)
-        agree = [model.predict(self.counterfactual) == self.target for model in models]
-        return np.mean(agree, axis=0) * self.valid
+        # A Pipeline has a length, too, and its steps are no models.
+        several = hasattr(models, "__iter__") and not hasattr(models, "predict")
+        given = list(models) if several else []
+        if not given or not all(hasattr(model, "predict") for model in given):
+            raise wrong("models", "a list of at least one fitted classifier", models)
+        predicted = [model.predict(self.counterfactual) for model in given]
+        return survival(predicted, self.target) * self.valid
 
     def to_json(self, **kwargs: Any) -> str:
         """Counterfactuals as a JSON list, one object per row.

@@ -9,6 +9,7 @@ from .recourse import (
     diversity,
     mad_weights,
     redundancy,
+    survival,
     validity,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "median_length_scale",
     "mmd",
     "redundancy",
+    "survival",
     "validity",
 ]

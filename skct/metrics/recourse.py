@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import median_abs_deviation
 
-from ..utils.validation import as_array, as_floats
+from ..utils.validation import as_array, as_floats, wrong
 from .blocks import by_blocks
 from .checks import as_flags, as_matched, as_rows, as_weights, check_finite, check_norm
 
@@ -20,6 +20,7 @@ __all__ = [
     "diversity",
     "mad_weights",
     "redundancy",
+    "survival",
     "validity",
 ]
 
@@ -352,11 +353,68 @@ def confidence_gap(told: ArrayLike, judged: ArrayLike) -> float:
     gap : float
         |mean(told) - mean(judged)|, between 0 and 1; smaller is more honest.
 
+    Raises
+    ------
+    ValueError
+        If one of them is empty, or holds a number that is no probability.
+
+    Notes
+    -----
+    Of means and not of rows: two good models differ about single rows, but where the
+    advice is sound they agree about its average.
+
     Examples
     --------
     >>> from skct.metrics import confidence_gap
     >>> round(confidence_gap([0.9, 0.7], [0.6, 0.6]), 2)
     0.2
     """
-    told, judged = as_array("told", told), as_array("judged", judged)
+    told, judged = as_probabilities("told", told), as_probabilities("judged", judged)
     return float(abs(np.mean(told) - np.mean(judged)))
+
+
+def as_probabilities(name: str, values: ArrayLike) -> np.ndarray:
+    """Float64 array of at least one probability."""
+    values = as_floats(name, values)
+    if not values.size or not ((values >= 0) & (values <= 1)).all():
+        allowed = "probabilities, between 0 and 1, of at least one row"
+        raise wrong(name, allowed, values)
+    return values
+
+
+def survival(predicted: ArrayLike, target: ArrayLike) -> np.ndarray:
+    """Share of models that assign each counterfactual to its target class.
+
+    Parameters
+    ----------
+    predicted : array-like of shape (n_models, n)
+        Labels that each model predicts for the counterfactuals, such as those of
+        models that were trained again on other samples of the rows.
+    target : array-like of shape (n,)
+        Labels that were to be reached.
+
+    Returns
+    -------
+    survival : ndarray of shape (n,)
+        Between 0 and 1; larger is better.
+
+    Raises
+    ------
+    ValueError
+        If there is no model, or not one label per counterfactual.
+
+    Examples
+    --------
+    >>> from skct.metrics import survival
+    >>> survival([["yes", "no"], ["yes", "yes"]], ["yes", "yes"])
+    array([1. , 0.5])
+    """
+    predicted, target = as_array("predicted", predicted), as_array("target", target)
+    rows = predicted.shape[1:]
+    if predicted.ndim != 2 or rows != target.shape or not len(predicted):
+        raise ValueError(
+            "predicted must be of shape (n_models, n) with at least one model, and "
+            f"target of shape (n,). Got shapes {predicted.shape} and {target.shape}; "
+            "give each model a row, and each counterfactual a column and a target."
+        )
+    return (predicted == target).mean(0)
