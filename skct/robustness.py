@@ -266,7 +266,7 @@ def recourse_survival(
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = CounterfactualTrainingClassifier(random_state=0)
     >>> clf = clf.set_params(net__max_epochs=20, net__lr=0.01).fit(X, y)
-    >>> explanation = clf.explain(X[:3], target=1)
+    >>> explanation = clf.explain(X[:3], target=1, confidence=0.5)
     >>> share = recourse_survival(clf, explanation, X, y, n_models=2, random_state=0)
     >>> share.shape
     (3,)

@@ -132,7 +132,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     >>> clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y).n_iter_
     30
     >>> explainer = CounterfactualExplainer(clf, mutability={0: "none"}, target=1)
-    >>> explainer.explain(X[:5])
+    >>> explainer.explain(X[:5], confidence=0.5)
     <CounterfactualExplanation: 5 rows, 5 valid>
     """
 

@@ -233,7 +233,8 @@ class CounterfactualExplanation:
         >>> X, y = load_iris(return_X_y=True, as_frame=True)
         >>> clf = CounterfactualTrainingClassifier(random_state=0)
         >>> clf = clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y)
-        >>> clf.explain(X[::10]).by_group(y[::10])["n_rows"].tolist()
+        >>> answer = clf.explain(X[::10], confidence=0.4)
+        >>> answer.by_group(y[::10])["n_rows"].tolist()
         [5, 5, 5]
         """
         return by_group(self, groups)
