@@ -48,7 +48,8 @@ class RecourseDisplay(BaseDisplay):
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
     >>> clf = CounterfactualTrainingClassifier(random_state=0)
     >>> clf = clf.set_params(net__max_epochs=30, net__lr=0.01).fit(X, y)
-    >>> display = RecourseDisplay.from_explanation(clf.explain(X[:3], target=1, confidence=0.5))
+    >>> explanation = clf.explain(X[:3], target=1, confidence=0.5)
+    >>> display = RecourseDisplay.from_explanation(explanation)
     >>> [label.get_text()[:4] for label in display.ax_.get_yticklabels()]
     ['0 (c', '1 (c', '2 (c']
     """
