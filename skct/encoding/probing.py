@@ -62,10 +62,10 @@ def encode_flat(transformer: Any, table: Table) -> np.ndarray:
 def probe_lattice(transformer: Any, schema: TableSchema) -> Lattice:
     """Direction and integer steps of all numeric columns, probed at four points.
 
-    The ends give direction and step of a linear encoding, and a point on either side of
-    the middle shows whether it is linear: behind a power transform, neighbouring
-    integers are not evenly spaced. All columns move at once, since each output depends
-    on one of them only.
+    The ends give direction and step of a linear encoding, and the middle and a point
+    before it show whether it is linear: behind a power transform, neighbouring integers
+    are not evenly spaced. All columns move at once, since each output depends on one of
+    them only.
     """
     size = schema.n_encoded
     sign, step, origin = np.ones(size), np.zeros(size), np.zeros(size)
@@ -76,7 +76,8 @@ def probe_lattice(transformer: Any, schema: TableSchema) -> Lattice:
             step[i] = float(schema.columns[i].integer)
     elif numeric:
         start, width = probe_range(schema)
-        quarter = np.floor(width / 4)  # off the middle: a scaler may be symmetric
+        # Around the middle a bend may be symmetric.
+        quarter = np.floor(width / 4)
         points = start + np.stack([0 * width, quarter, width / 2, width])
         ends = encode_numbers(transformer, schema, numeric, points)
         for k, i in enumerate(numeric):

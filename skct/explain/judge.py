@@ -115,21 +115,20 @@ class Judge(NamedTuple):
         target : label
         held_out : pair
             Raw rows and their labels.
-        members : DataFrame or ndarray
+        members : DataFrame
             Training rows of the target class.
         encoder : TableEncoder
             Fitted to the training rows; distances are those of what it encodes, a
             changed category counting 1.
         """
         fitted = clone(model).fit(*held_out)
-        probe = pd.RangeIndex(len(members)).to_numpy()[:N_MEMBERS]
         near = NearestNeighbors(
             n_neighbors=min(N_NEIGHBOURS, len(members)), metric="manhattan"
         )
         made = cls(fitted, target, 0.0, near, encoder)
         near.fit(made.places(members))
-        sample = members.iloc[probe] if hasattr(members, "iloc") else members[probe]
-        return made._replace(convinced=float(made.judged(sample).mean()))
+        convinced = made.judged(members.head(N_MEMBERS)).mean()
+        return made._replace(convinced=float(convinced))
 
     def judged(self, rows: Any) -> np.ndarray:
         """Target probability of each row."""
