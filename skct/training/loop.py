@@ -251,14 +251,17 @@ class CounterfactualLoop(GuardedNet):
         )
 
     def _with_earlier_rows(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of a batch of partial_fit, and reference rows of earlier ones."""
+        """Rows of a batch of partial_fit and of earlier ones, each of them once."""
         # A batch may lack classes that earlier ones had: the classifier leaves its
         # reference rows here, so that what is learnt anew knows them too.
         earlier = getattr(self, "earlier_rows_", None)
         if earlier is None:
             return X, y
         more = [torch.as_tensor(part, device=X.device) for part in earlier]
-        return torch.cat([X, more[0]]), torch.cat([y, more[1]])
+        X, y = torch.cat([X, more[0]]), torch.cat([y, more[1]])
+        # Those of this batch are among the reference rows already, and may come again.
+        both = torch.cat([X.flatten(1), y[:, None].to(X)], 1).unique(dim=0)
+        return both[:, :-1].reshape(-1, *X.shape[1:]), both[:, -1].to(y)
 
     def _n_rows(self, n: int) -> int:
         """Number of counterfactuals per epoch."""

@@ -294,7 +294,7 @@ class CounterfactualNet(CounterfactualLoop):
         params = self.get_params_for("generator")
         generator = make_generator(self.generator).set_params(**params).check()
         self.constraints_ = self._constraints_of(self.input_shape_).to(self.device)
-        self.objective_, self.objective_is_fitted_ = objective_of(self), False
+        self._keep_or_take(objective_of(self))
         if not self.objective_.trains_counterfactually:
             self.generator_ = generator
             return
@@ -306,6 +306,15 @@ class CounterfactualNet(CounterfactualLoop):
             seed_generator(generator, self.seed_),
             *self._training_data(self.get_dataset(X, y)),
         )
+
+    def _keep_or_take(self, objective: Objective) -> None:
+        """Keep the objective of an earlier call, which may know the rows already."""
+        known: Any = getattr(self, "objective_", None)
+        same = type(known) is type(objective) and (
+            known.get_params() == objective.get_params()
+        )
+        self.objective_ = known if same else objective
+        self.objective_is_fitted_ = False
 
     # A skorch net that is adopted with its weights has never been initialised here.
     generator_classes_: Set[int] = frozenset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Self
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, clone
@@ -119,8 +120,12 @@ class TeacherObjective(Objective):
         self.teacher = teacher
 
     def fit(self, X: Tensor, y: Tensor, class_weight: Tensor | None = None) -> Self:
-        """Fit the teacher to the training rows."""
+        """Fit the teacher to the training rows, unless it knows these already."""
         rows, labels = X.flatten(1).cpu().numpy(), y.cpu().numpy()
+        # `partial_fit` often goes on with the same rows, an epoch at a time.
+        data = joblib.hash((rows, labels, class_weight))
+        if data == getattr(self, "data_", None):
+            return self
         weights = {}
         if class_weight is not None:
             weights["sample_weight"] = class_weight.cpu().numpy()[labels]
@@ -128,6 +133,7 @@ class TeacherObjective(Objective):
         self.classes_, self.teacher_ = np.unique(labels), None
         if len(self.classes_) > 1:  # not a batch of partial_fit with a single class
             self.teacher_ = clone(teacher).fit(rows, labels, **weights)
+        self.data_ = data
         return self
 
     def opinion(self, rows: np.ndarray) -> np.ndarray:

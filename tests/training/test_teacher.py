@@ -63,6 +63,7 @@ def test_proposals_keep_constraints_and_go_towards_the_target(propose):
     assert torch.equal(x[:, 1], given.factual[:, 1])
     assert (x[:, GROUP].sum(1) == 1).all()
     assert told[1] > told[0] + 0.1
+    with torch.no_grad():
         again = propose(given._replace(rng=torch.Generator().manual_seed(1)))
         assert torch.equal(again, x)
         assert not torch.equal(propose(given), x)  # its generator has moved on
@@ -203,3 +204,16 @@ def test_a_teacher_that_sees_the_same_rows_gives_the_same_bits():
     )
     other.set_params(net__max_epochs=3).fit(X, y)
     assert not np.array_equal(first.predict_proba(X), other.predict_proba(X))
+
+
+def test_partial_fit_on_the_same_rows_asks_the_same_teacher():
+    X, y = people(160)
+    clf = quick(epochs=1).fit(X[:120], y[:120])
+    teachers = []
+    for rows in (slice(120), slice(120), slice(120, None)):
+        clf.partial_fit(X[rows], y[rows])
+        teachers.append(clf.net_.objective_.teacher_)
+    assert teachers[0] is teachers[1]
+    assert teachers[1] is not teachers[2]
+    clf.set_params(objective__epsilon=0.1).partial_fit(X, y)
+    assert clf.net_.objective_.epsilon == 0.1
