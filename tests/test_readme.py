@@ -89,7 +89,7 @@ def test_the_grid_search_runs_as_written():
     search = names["search"]
     table = pd.DataFrame(search.cv_results_)
     assert len(table) == 8
-    assert search.best_index_ == table["mean_test_neg_implausibility"].idxmax()
+    assert search.best_index_ == table["mean_test_neg_confidence_gap"].idxmax()
     assert np.isfinite(table.filter(like="mean_test").to_numpy()).all()
     assert table["mean_test_validity"].min() > 0.9
 
@@ -107,8 +107,8 @@ def test_the_grid_search_runs_on_a_small_table(monkeypatch):
     names = {}
     exec(re.sub(r"\[([\d.]+), [\d.]+\]", r"[\1]", grid_search()), names)
     assert names["search"].best_params_ == {
-        "ct__lambda_div": 0.1,
-        "ct__generator__threshold": 0.5,
+        "ct__lambda_div": 0.5,
+        "ct__objective__epsilon": 0.1,
         "ct__net__lr": 0.001,
     }
 
