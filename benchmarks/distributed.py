@@ -58,7 +58,7 @@ def worker(epochs, objective):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--objective", choices=["margin", "paper"], default="margin")
+    parser.add_argument("--objective", choices=["teacher", "paper"], default="teacher")
     options = parser.parse_args()
     if "RANK" in os.environ:
         worker(options.epochs, options.objective)

@@ -1,7 +1,6 @@
 """Plausibility and cost of counterfactuals: plain net against counterfactual training.
 
     python benchmarks/plausibility.py circles california --seeds 3
-    python benchmarks/plausibility.py circles california --objective paper
 
 Protocol of the paper (its reference code, where the two differ): MLP with 32 ReLU
 units, 100 epochs of Adam; counterfactuals by ECCCo without distance penalty, 50 steps,
@@ -11,7 +10,7 @@ where that is wider. Plausibility at threshold 0.95 without constraints, cost at
 threshold 0.5 with the first (circles) or the age (California) column immutable. All
 test rows are explained instead of 100 draws with replacement. California housing is
 read from the folder in the environment variable SKCT_DATA. The paper's objective has
-its settings for each data set, the default objective the defaults, but for batch size.
+its settings for each data set.
 """
 
 import argparse
@@ -69,10 +68,8 @@ def hull(X):
     return dict(enumerate(zip(low.tolist(), high.tolist(), strict=True)))
 
 
-def options(setting, objective):
-    """Parameters of the classifier for one objective."""
-    if objective == "margin":
-        return {"objective": "margin", "n_counterfactuals": 0.3}
+def options(setting):
+    """Parameters of the classifier, those of the paper."""
     _, _, n_counterfactuals, lambda_reg, _ = setting
     return {
         "objective": "paper",
@@ -133,10 +130,10 @@ def judge(clf, test, mutability):
     return pd.DataFrame(rows).mean()
 
 
-def run(name, seed, objective="margin"):
+def run(name, seed):
     setting = DATA[name]
     data, test = setting[0]()
-    mutability, how = {setting[-1]: "none"}, options(setting, objective)
+    mutability, how = {setting[-1]: "none"}, options(setting)
     plain = train(data, setting, seed, **PLAIN)
     started = time.perf_counter()
     trained = train(data, setting, seed, **how)
@@ -165,10 +162,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", choices=list(DATA))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--objective", choices=("margin", "paper"), default="margin")
     asked = parser.parse_args()
     cells = [(name, seed) for name in asked.data for seed in range(asked.seeds)]
-    rows = [run(*cell, asked.objective) for cell in cells]
+    rows = [run(*cell) for cell in cells]
     table = pd.DataFrame(rows)
     print(table.round(3).T.to_string())
     print(table.groupby("data").mean(numeric_only=True).round(3).T.to_string())

@@ -49,6 +49,7 @@ TABLES = {
     ),
 }
 MOST_ROWS = 12_000
+PLAIN = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
 SHOWN = [
     *("accuracy", "log_loss", "validity", "told", "judged", "gap", "survival"),
     *("cost", "n_changed", "distance", "cost_at_real", "distance_at_real"),
@@ -69,19 +70,18 @@ def read(name: str) -> tuple[pd.DataFrame, pd.Series, object, dict]:
     return table, y, target, {c: "none" for c in frozen if c in table}
 
 
-def main() -> None:
-    """Audit each table and print one table for all."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def compare(settings: dict[str, dict], description: str, splits: int) -> None:
+    """Audit classifiers of several settings on each table that is asked for."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("tables", nargs="*", default=[*TABLES], metavar="table")
-    parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--splits", type=int, default=splits)
     options = parser.parse_args()
     lines = {}
     for name in options.tables:
         X, y, target, mutability = read(name)
-        plain = {"lambda_div": 0, "lambda_adv": 0, "lambda_reg": 0}
         estimators = {
-            "plain": CounterfactualTrainingClassifier(mutability=mutability, **plain),
-            "default": CounterfactualTrainingClassifier(mutability=mutability),
+            key: CounterfactualTrainingClassifier(mutability=mutability, **setting)
+            for key, setting in settings.items()
         }
         result = audit(
             estimators,
@@ -97,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    compare({"plain": PLAIN, "default": {}}, __doc__.split("\n")[0], splits=3)

@@ -112,7 +112,7 @@ html_show_sourcelink = False
 toc_object_entries_show_parents = "hide"
 # Pages without neighbours need no navigation among them.
 ALONE = ["index", "getting_started", "faq", "comparison", "changelog"]
-ALONE += ["paper", "ablations", "performance", "reliability", "generators"]
+ALONE += ["paper", "performance", "reliability", "generators"]
 ALONE += ["development"]
 html_sidebars = {name: [] for name in ALONE}
 html_theme_options = {

@@ -15,7 +15,6 @@ from .solvers import search
 from .training import (
     MLP,
     CounterfactualNet,
-    MarginObjective,
     Objective,
     PaperObjective,
     TeacherObjective,
@@ -34,7 +33,6 @@ __all__ = [
     "ECCCoGenerator",
     "GenericGenerator",
     "GravitationalGenerator",
-    "MarginObjective",
     "Objective",
     "PaperObjective",
     "REVISEGenerator",

@@ -80,9 +80,9 @@ class CounterfactualTrainingClassifier(
     objective : str or Objective, default="teacher"
         "teacher", `TeacherObjective`: counterfactuals with the labels of a second
         opinion, which keeps told probabilities honest where advice sends people.
-        "paper", `PaperObjective`: Eq. 2 of [1]_. "margin", `MarginObjective`. Or an
-        instance, of your own class too. Its settings are ``objective__epsilon``, ...;
-        the learning rate follows it unless `net` has one.
+        "paper", `PaperObjective`: Eq. 2 of [1]_. Or an instance, of your own class
+        too. Its settings are ``objective__epsilon``, ...; the learning rate follows it
+        unless `net` has one.
     generator : str or BaseGenerator, default="eccco"
         Search, "eccco", "generic", "revise", "gravitational" or an instance: in
         `explain`, and in training unless the objective finds its own ("teacher" does).

@@ -353,10 +353,6 @@ def check_pair(
     assert torch.equal(x, before), "pair must not write to the rows"
     for name in ("nascent", "label", "counterfactual", "neighbour", "target"):
         assert hasattr(pairs, name), f"pairs must have a field {name!r}"
-    for name in objective.figures(pairs):
-        assert name not in (*HISTORY, objective.regulariser), (
-            f"the history has a column {name!r} already; name the figure otherwise"
-        )
     for value, other in zip(pairs, again, strict=True):
         assert torch.is_tensor(value), "pairs must be a named tuple of tensors"
         assert len(value) == len(x), "each field must hold one row per counterfactual"

@@ -453,7 +453,7 @@ class Case(NamedTuple):
             mutability=None if self.preprocessor == "pipeline" else mutability,
             domain="auto" if self.preprocessor == "pipeline" else domain,
             random_state=self.seed % 1000,
-            objective="margin" if self.seed % 3 == 1 else "paper",
+            objective="teacher" if self.seed % 3 == 1 else "paper",
             **(plain if self.plain else {}),
         )
         if self.preprocessor == "pipeline":

@@ -56,17 +56,7 @@ def relative_weight(clf, feature):
     return float(slope[feature] / slope.sum())
 
 
-@pytest.mark.parametrize(
-    ("setting", "most", "price"),
-    [
-        ({"objective": "margin", "n_counterfactuals": 0.3}, 0.9, 0.015),
-        ({"objective": "paper", "n_counterfactuals": 0.3}, 0.85, 0.01),
-    ],
-    ids=["margin", "paper"],
-)
-def test_proposition_1_protecting_a_feature_lowers_its_relative_weight(
-    setting, most, price
-):
+def test_proposition_1_protecting_a_feature_lowers_its_relative_weight():
     """Three equally telling features: the protected one loses weight in every seed.
 
     (The mutable ones have to outweigh it, "at least one discriminative and mutable" in
@@ -74,11 +64,12 @@ def test_proposition_1_protecting_a_feature_lowers_its_relative_weight(
     """
     for seed in range(4):
         plain, X, y = linear_net(seed, lambda_div=0, lambda_adv=0, lambda_reg=0)
+        setting = {"objective": "paper", "n_counterfactuals": 0.3}
         free, _, _ = linear_net(seed, **setting)
         bound, _, _ = linear_net(seed, {0: "none"}, **setting)
-        assert relative_weight(bound, 0) < most * relative_weight(plain, 0)
-        assert relative_weight(bound, 0) < most * relative_weight(free, 0)
-        assert bound.score(X, y) > plain.score(X, y) - price
+        assert relative_weight(bound, 0) < 0.85 * relative_weight(plain, 0)
+        assert relative_weight(bound, 0) < 0.85 * relative_weight(free, 0)
+        assert bound.score(X, y) > plain.score(X, y) - 0.01
         shares = [
             sensitivity(
                 integrated_gradients(clf.module_, clf.feature_space_.encode(X), y),
@@ -121,27 +112,23 @@ def test_circles_are_explained_more_plausibly_and_as_accurately():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["margin", "paper"])
-def test_circles_in_full(objective):
+def test_circles_in_full():
     run = benchmark("plausibility").run
-    table = pd.DataFrame([run("circles", seed, objective) for seed in range(3)])
+    table = pd.DataFrame([run("circles", seed) for seed in range(3)])
     assert table["IP reduction %"].mean() > 50
     assert (table["accuracy CT"] > table["accuracy plain"] - 0.01).all()
 
 
 @pytest.mark.slow
 @needs_data
-@pytest.mark.parametrize(
-    ("objective", "cheaper", "price"), [("margin", 10, 0.03), ("paper", 35, 0.06)]
-)
-def test_california_in_full(objective, cheaper, price):
+def test_california_in_full():
     run = benchmark("plausibility").run
-    table = pd.DataFrame([run("california", seed, objective) for seed in range(3)])
+    table = pd.DataFrame([run("california", seed) for seed in range(3)])
     mean = table.mean(numeric_only=True)
     assert mean["IP reduction %"] > 8
     assert mean["IP* reduction %"] > 55
-    assert mean["cost reduction %"] > cheaper
-    assert mean["accuracy CT"] > mean["accuracy plain"] - price
+    assert mean["cost reduction %"] > 35
+    assert mean["accuracy CT"] > mean["accuracy plain"] - 0.06
 
 
 @pytest.mark.slow

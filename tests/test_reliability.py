@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.dataset import ValidSplit
+from slope_objective import Slope
 from torch import nn
 
 import skct
@@ -48,7 +49,6 @@ from skct.exceptions import DivergenceWarning, SearchWarning
 from skct.scoring import counterfactual_scorer
 from skct.solvers.forward import DenseForward
 from skct.training import Pairs
-from skct.training.margin import MarginPairs
 from skct.training.passes import DensePass
 from skct.utils.quiet import quiet
 
@@ -437,7 +437,7 @@ def test_nothing_global_is_touched(applicants):
 
 
 @pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
-@pytest.mark.parametrize("objective", ["margin", "paper", "teacher"])
+@pytest.mark.parametrize("objective", ["paper", "teacher"])
 @pytest.mark.parametrize("generator", ["eccco", "revise"])
 def test_a_service_may_wrap_everything_in_inference_mode(objective, generator):
     X, y = load_iris(return_X_y=True)
@@ -521,7 +521,7 @@ def test_gradients_by_hand_pass_gradcheck():
     torch.manual_seed(0)
     module = MLP(3, 3, hidden_layer_sizes=(7, 5)).double()
     layers = [m for m in module if isinstance(m, nn.Linear)]
-    x, passes = some_logits(), DensePass(layers)
+    x, passes = some_logits(), DensePass(module, module, module, layers)
     terms = objective(torch.cat(passes.forward(x[:6], x[6:])), 6, MATURE, WEIGHTS)
     passes.backward(terms.total)
     logits, pull_back = DenseForward(layers)(x)
@@ -546,7 +546,7 @@ def test_gradients_by_hand_pass_gradcheck():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("objective", ["paper", Slope()])
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("lambda_reg", [0.0, 0.1])
 def test_a_step_of_the_net_has_the_gradient_of_the_objective(
@@ -563,12 +563,8 @@ def test_a_step_of_the_net_has_the_gradient_of_the_objective(
     net.module_.to(dtype)
     target = (y[:9] + 1) % n_classes
     rows = [X[i : i + 9].to(dtype) for i in (0, 20, 40)]
-    mixing, common = torch.linspace(0, 1, 9, dtype=dtype), (rows[0], y[:9], *rows[1:])
-    if objective == "paper":
-        pairs = Pairs(*common, target, rows[0], mixing > 0.5)
-    else:
-        off_support = mixing[:, None].expand(9, 4)
-        pairs = MarginPairs(*common, target, mixing, mixing, off_support)
+    mature = torch.arange(9) > 4
+    pairs = Pairs(rows[0], y[:9], *rows[1:], target, rows[0], mature)
     gradients, values = [], []
     for dense in (net._dense_pass(), None):
         net.module_.zero_grad()

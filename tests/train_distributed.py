@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from slope_objective import Slope
 from torch import nn
 
 from skct import CounterfactualNet, CounterfactualTrainingClassifier
@@ -59,7 +60,7 @@ CASES = {
     "weighted classes": {"criterion__weight": torch.tensor([1.0, 3.0, 0.5])},
     "burn-in": {"burn_in": 0.5},
     "objective of the paper": {"objective": "paper"},
-    "slopes": {"objective": "margin"},
+    "slopes": {"objective": Slope()},
     "penalty": {"mixin": Penalised, "module": Smooth},
 }
 

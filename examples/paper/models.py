@@ -1,16 +1,15 @@
-"""The models that are compared: the paper's, its reviewers' and the package's own."""
+"""The models that are compared: the paper's and its reviewers'."""
 
 import baselines
-import margin
 import reference
 
 from skct import MLP
 
 PAPER = reference.MODELS
 REVIEWERS = (*reference.GENERATORS, *baselines.MODELS)
-MODELS = (*PAPER, reference.BARE, *REVIEWERS, *margin.MODELS)
+MODELS = (*PAPER, reference.BARE, *REVIEWERS)
 COLUMNS = ("epoch", "dur", "train_loss", "classification", "divergence")
-COLUMNS += ("adversarial", "ridge", "slope", "mature", "n_iter", "search_seconds")
+COLUMNS += ("adversarial", "ridge", "mature", "n_iter", "search_seconds")
 
 
 def depends_on_version(model, settings):
@@ -43,10 +42,7 @@ def train(task, settings, model, version, seed, **length):
     """
     if model in baselines.MODELS:
         return baselines.train(task, settings, model, seed, **length)
-    if model in margin.MODELS:
-        net, messages = margin.train(task, settings, model, seed, **length)
-    else:
-        net, messages = reference.train(task, settings, model, version, seed, **length)
+    net, messages = reference.train(task, settings, model, version, seed, **length)
     return net.module_, history(net), messages
 
 

@@ -12,7 +12,6 @@ from inspect import getdoc, signature
 from pathlib import Path
 
 import tables
-import tables_margin
 import tables_reviewers
 from figures import draw_all
 from results import Results
@@ -44,7 +43,6 @@ SECTIONS = {
     "One seed of BL, CT and constrained CT": tables.one_seed,
     "Effort and maturity": tables.effort,
     **tables_reviewers.TABLES,
-    **tables_margin.TABLES,
 }
 
 

@@ -1,6 +1,5 @@
-"""Logits of a batch, and gradients through them, of first and of second order."""
+"""Logits of a batch, and gradients through them."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,8 +12,6 @@ __all__ = ["DenseForward", "dense_layers", "forward_of", "is_altered", "is_autoc
 
 # Turns a gradient at the logits into one at the input.
 PullBack = Callable[[Tensor], Tensor]
-# What `DenseForward.slopes` hands on: states, masks, and gradients behind each layer.
-SlopeState = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
 
 def forward_of(
@@ -127,66 +124,6 @@ class DenseForward:
             add_gradient(self.modules[i].bias, gradient.sum(0))
             if i:
                 gradient = (gradient @ self.layers[i][0]).mul_(states[i].sign_())
-
-    def slopes(self, x: Tensor, target: Tensor) -> tuple[Tensor, SlopeState]:
-        """Gradients of the targets' log-odds at some rows.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, *features)
-        target : int64 Tensor of shape (n,)
-
-        Returns
-        -------
-        slopes : Tensor of shape (n, n_features)
-        passed : tuple
-            For `accumulate_slopes`.
-        """
-        # Backwards from u_L = d log-odds / d logits: u_{i-1} = (u_i W_i) * m_{i-1},
-        # and the slope is u_1 W_1.
-        logits, states = self.states(x)
-        masks = [state.sign() for state in states[1:]]
-        behind = [log_odds_gradient(logits, target)]
-        for (weight, _), mask in zip(self.layers[:0:-1], masks[::-1], strict=True):
-            behind.append((behind[-1] @ weight).mul_(mask))
-        return behind[-1] @ self.layers[0][0], (states, masks, behind[::-1])
-
-    def accumulate_slopes(self, passed: SlopeState, gradient: Tensor) -> None:
-        """Add to ``.grad`` what a function of the slopes brings there.
-
-        Parameters
-        ----------
-        passed : tuple
-            Of `slopes`; used up.
-        gradient : Tensor of shape (n, n_features)
-            Of the function, at the slopes.
-        """
-        # The slope is s = u_1 W_1 with u_{i-1} = (u_i W_i) * m_{i-1}. By the product
-        # rule, with g = df/ds and v_1 = g for the gradient at u_1 W_1:
-        #     df/dW_i = u_i^T v_i        and        df/du_i = v_i W_i^T,
-        #     v_{i+1} = (df/du_i) * m_i  at u_{i+1} W_{i+1}.
-        # So v runs forwards through the network as g would, without biases. A bias acts
-        # through masks and logits alone: through the masks not at all.
-        states, masks, behind = passed
-        for i, layer in enumerate(self.modules):
-            add_gradient(layer.weight, behind[i].t() @ gradient)
-            gradient = gradient @ self.layers[i][0].t()
-            if i < len(masks):
-                gradient.mul_(masks[i])
-        # What is left is df/du_L, and u_L depends on the logits: it is 1 at the target
-        # and -q elsewhere, q the softmax over the other classes. dq/dlogits is
-        # diag(q) - q q^T, so df/dlogits = -q * (df/du_L - sum(q * df/du_L)), which goes
-        # back through the network as usual. With two classes q = 1 is constant.
-        minus_q = behind[-1].clamp_max(0)
-        if minus_q.shape[1] > 2:
-            gradient = gradient + (minus_q * gradient).sum(1, keepdim=True)
-            self.accumulate(states, minus_q * gradient)
-
-
-def log_odds_gradient(logits: Tensor, target: Tensor) -> Tensor:
-    """Gradient of the targets' log-odds: 1 there, minus a softmax over the others."""
-    others = logits.scatter(1, target[:, None], -math.inf)
-    return others.softmax(1).neg_().scatter_(1, target[:, None], 1.0)
 
 
 def add_gradient(parameter: Tensor, gradient: Tensor) -> None:

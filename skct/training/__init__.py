@@ -1,6 +1,5 @@
 """The net, its objectives, and what it trains on."""
 
-from .margin import MarginObjective
 from .mlp import MLP
 from .net import CounterfactualNet
 from .objective import Objective, Outputs, Searched, SearchTask
@@ -11,7 +10,6 @@ from .teacher import TeacherObjective
 __all__ = [
     "MLP",
     "CounterfactualNet",
-    "MarginObjective",
     "Objective",
     "Outputs",
     "Pairs",

@@ -124,9 +124,12 @@ class CounterfactualLoop(GuardedNet):
 
     def _dense_pass(self) -> DensePass | None:
         """Passes by hand, where the module is dense layers and ReLU; else None."""
+        if self._evaluates_in_its_own_way:
+            return None
         layers = dense_layers(self.module_)
-        own_way = self._evaluates_in_its_own_way
-        return None if layers is None or own_way else DensePass(layers)
+        if layers is None:
+            return None
+        return DensePass(self.module_, self.infer, self.logits, layers)
 
     def train_step_single(
         self,
@@ -196,8 +199,6 @@ class CounterfactualLoop(GuardedNet):
         result = self._search_counterfactuals(X, y, factual, label, target, rng)
         searched = Searched(factual, label, predicted, result)
         pairs = self.objective_.pair(X, y, searched, self.constraints_, rng)
-        for name, value in self.objective_.figures(pairs).items():
-            self.history.record(name, value)
         self.history.record("mature", float(result.mature.float().mean()))
         self.history.record("n_iter", float(result.n_iter.float().mean()))
         return pairs

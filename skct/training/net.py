@@ -56,8 +56,7 @@ class CounterfactualNet(CounterfactualLoop):
         ``torch.nn.NLLLoss`` says that the module returns probabilities, as in skorch.
     optimizer : class, default=torch.optim.Adam
     lr : float or "auto", default="auto"
-        Learning rate; "auto": that of the objective, 3e-3 for "margin" and 1e-3 for
-        "paper".
+        Learning rate; "auto": that of the objective, 1e-3 for those of the package.
     max_epochs : int, default=100
     train_split : skorch split or None, default=None
         Validation data, as in `skorch.NeuralNetClassifier`.
@@ -66,8 +65,7 @@ class CounterfactualNet(CounterfactualLoop):
     iterator_train__shuffle : bool, default=True
     verbose : int, default=0
     objective : str or Objective, default="teacher"
-        "teacher" is `TeacherObjective()`, "paper" is `PaperObjective()`, "margin" is
-        `MarginObjective()`. Its parameters
+        "teacher" is `TeacherObjective()`, "paper" is `PaperObjective()`. Its parameters
         are reached as ``objective__epsilon``, ...
     generator : str or BaseGenerator, default="eccco"
         Search of the counterfactuals, where the objective does not find its own.

@@ -2,7 +2,7 @@
 
 An objective decides how counterfactuals are searched in training (`search`), what they
 are paired with (`pair`), and which loss terms come of the pairs (`terms`). Each has a
-file of its own: `paper`, `margin`. Its settings (weights, radius of nascent
+file of its own: `paper`, `teacher`. Its settings (weights, radius of nascent
 counterfactuals) are its constructor parameters, as those of a generator are.
 """
 
@@ -271,20 +271,6 @@ class Objective(BaseEstimator):
             searched.factual,
             result.mature,
         )
-
-    def figures(self, pairs: Any) -> dict[str, float]:
-        """Numbers about the pairs of an epoch for the history; none by default.
-
-        Parameters
-        ----------
-        pairs : Pairs
-            What `pair` returned.
-
-        Returns
-        -------
-        figures : dict of float by name
-        """
-        return {}
 
     def terms(self, pairs: Any, outputs: Outputs) -> tuple[Tensor, Tensor]:
         """Divergence and regulariser of each pair.

@@ -7,7 +7,6 @@ from typing import Any
 from sklearn.base import clone
 
 from ..utils.validation import wrong
-from .margin import MarginObjective
 from .objective import Objective
 from .paper import PaperObjective
 from .teacher import TeacherObjective
@@ -17,7 +16,6 @@ __all__ = ["LAMBDAS", "OBJECTIVES", "make_objective", "objective_of"]
 LAMBDAS = ("lambda_div", "lambda_adv", "lambda_reg")
 
 OBJECTIVES: dict[str, type[Objective]] = {
-    "margin": MarginObjective,
     "paper": PaperObjective,
     "teacher": TeacherObjective,
 }

@@ -73,46 +73,47 @@ class ModulePass:
                 raise
             raise ValueError(
                 "The module has no second derivatives, which this objective needs for "
-                f"its penalty on slopes: {error}. Set objective='paper', or "
-                "lambda_reg=0."
+                f"its penalty on slopes: {error}. Take another objective, such as "
+                "objective='teacher'."
             ) from error
 
 
-class DensePass:
+class DensePass(ModulePass):
     """Passes of a plain ReLU network, written out: several times as fast.
 
-    Logits and slopes are leaf tensors for autograd, so that only the few operations of
-    the loss have a graph; from there `DenseForward` brings gradients to the weights.
+    Logits are a leaf tensor for autograd, so that only the few operations of the loss
+    have a graph; from there `DenseForward` brings gradients to the weights. Slopes go
+    through autograd.
 
     Parameters
     ----------
+    module, infer, logits
+        As in `ModulePass`.
     layers : list of torch.nn.Linear
-        With a ReLU between each two, and nothing else.
+        Those of the module, with a ReLU between each two, and nothing else.
     """
 
-    def __init__(self, layers: list):
+    def __init__(
+        self,
+        module: nn.Module,
+        infer: Callable[..., Tensor],
+        logits: Callable[[Tensor], Tensor],
+        layers: list,
+    ):
+        super().__init__(module, infer, logits)
         self.dense = DenseForward(layers)
-        self.leaves: list[tuple[Tensor, Any, Callable]] = []
 
-    def forward(self, X: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, X: Any, rows: Tensor, **fit_params: Any) -> tuple[Tensor, Tensor]:
         """Outputs of a batch and of other rows; dense layers know no mode."""
         self.dense.renew()  # an optimiser may replace weights instead of changing them
         X = to_tensor(X, device=rows.device)
-        logits, states = self.dense.states(torch.cat([X, rows]))
-        self.leaves = [(logits.requires_grad_(), states, self.dense.accumulate)]
-        return logits.split([len(X), len(rows)])
-
-    def slopes(self, x: Tensor, target: Tensor) -> Tensor:
-        """Gradients of the targets' log-odds at some rows."""
-        slopes, passed = self.dense.slopes(x, target)
-        accumulate = self.dense.accumulate_slopes
-        self.leaves.append((slopes.requires_grad_(), passed, accumulate))
-        return slopes
+        logits, self.states = self.dense.states(torch.cat([X, rows]))
+        self.leaf = logits.requires_grad_()
+        return self.leaf.split([len(X), len(rows)])
 
     def backward(self, loss: Tensor) -> None:
         """Add to ``.grad`` of the weights, as ``loss.backward`` does for a module."""
-        loss.backward()
-        for leaf, passed, accumulate in self.leaves:
-            if leaf.grad is not None:  # else the loss does not depend on it
-                accumulate(passed, leaf.grad)
-        self.leaves = []
+        super().backward(loss)
+        if self.leaf.grad is not None:  # else the loss does not depend on it
+            self.dense.accumulate(self.states, self.leaf.grad)
+        del self.states, self.leaf

@@ -13,7 +13,6 @@ import torch
 FOLDER = Path(__file__).parents[2] / "examples" / "paper"
 sys.path.insert(0, str(FOLDER))
 
-import ablations  # noqa: E402
 import cells  # noqa: E402
 import data  # noqa: E402
 import protocol  # noqa: E402
@@ -400,27 +399,3 @@ def test_published_numbers_name_all_sets():
     assert np.mean(list(published.FREE_COST["V1"].values())) == pytest.approx(
         2.75, abs=0.01
     )
-
-
-def test_every_ablation_changes_what_is_learnt():
-    task = ablations.validation("Moon")
-    rows = slice(300)
-    task = task._replace(X_train=task.X_train[rows], y_train=task.y_train[rows])
-    weights = {}
-    for name, change in ablations.CHANGES.items():
-        module = ablations.trained(task, "Moon", 0, change, epochs=4)
-        weights[name] = torch.cat([p.flatten() for p in module.parameters()])
-    for name in ablations.CHANGES:
-        same = torch.equal(weights[name], weights["default"])
-        assert same == (name == "default"), name
-
-
-def test_tables_of_ablations_are_means_over_seeds(tmp_path):
-    path = tmp_path / "ablations.jsonl"
-    score = {"accuracy": 0.9, "ip": 2.0, "mmd": 0.1, "validity": 1, "cost": 1, "pgd": 0}
-    rows = [["plain", "LS", seed, score] for seed in (0, 1)]
-    rows += [["default", "LS", s, {**score, "ip": 1.0 + s / 2}] for s in (0, 1)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines = list(ablations.tables(ablations.finished(path)))
-    start = lines.index("| implausibility, less by % | LS |")
-    assert lines[start + 2] == "| default | 37.5 +- 17.7 |"

@@ -7,6 +7,7 @@ from conftest import skorch_net
 from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
+from slope_objective import Slope
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -111,55 +112,24 @@ def paper_pair(module, pairs, i):
     return float(pairs.mature[i]) * torch.stack([plus - minus, plus**2 + minus**2])
 
 
-def margin_pair(module, pairs, i):
-    """Divergence and slopes of one pair of ``objective="margin"``."""
+def slope_pair(module, pairs, i):
+    """Gap and slopes of one pair of `Slope`, from a row and its Jacobian."""
     t, ends = pairs.target[i], (pairs.neighbour[i], pairs.counterfactual[i])
-    plus, minus = (logits.mean() - logits[t] for logits in map(module, ends))
-    recognised, arrived = (others_to_one(module, row, t) < 1 for row in ends)
-    weight = float(pairs.weight[i]) * recognised
-    divergence = weight * torch.log1p(torch.exp(1 + plus - minus))
-    start, end, mixing = pairs.nascent[i], pairs.counterfactual[i], pairs.mixing[i]
-    way = [start + mixing * (end - start), ends[0] + mixing * (end - ends[0])]
-    slopes = [slope_by_jacobian(module, row, t) for row in (start, *way, end)]
-    penalties = [
-        band(slope, score)
-        for slope, score in zip(slopes, pairs.off_support[i], strict=True)
-    ]
-    flat = (1 - slopes[-1].norm().detach() / 1.5).clamp_min(0)
-    rise = slopes[-1] @ (ends[0] - end) / (ends[0] - end).norm()
-    stall = recognised * ~arrived * flat * (1 - rise / 1.5).clamp_min(0) ** 2
-    return torch.stack([divergence, sum(penalties) / 4 + stall])
-
-
-def others_to_one(module, row, target):
-    """Odds against the target."""
-    p = module(row).softmax(0)[target]
-    return (1 - p) / p
-
-
-def slope_by_jacobian(module, row, target):
-    """Gradient of the log-odds at a row."""
+    plus, minus = (-module(row[None])[0, t] for row in ends)
 
     def odds(x):
-        return -torch.log(others_to_one(module, x, target))
+        p = module(x).softmax(0)[t]
+        return torch.log(p / (1 - p))
 
-    return torch.autograd.functional.jacobian(odds, row, create_graph=True)
-
-
-def band(slope, off_support):
-    """Squared distance of a slope from its band, and its share along `FIXED`."""
-    length, high = slope.norm(), 6 * (1.5 / 6) ** off_support
-    outside = (
-        1 - length / 1.5 if length < 1.5 else torch.log(length / high).clamp_min(0)
-    )
-    return outside**2 + (slope[FIXED] / length.clamp_min(1.5)) ** 2
+    slope = torch.autograd.functional.jacobian(odds, ends[1], create_graph=True)
+    return torch.stack([plus - minus, slope.square().sum() + slope[FIXED] ** 2])
 
 
 FIXED = 2
 
 
 @pytest.mark.parametrize(
-    ("objective", "pair"), [("paper", paper_pair), ("margin", margin_pair)]
+    ("objective", "pair"), [("paper", paper_pair), (Slope(), slope_pair)]
 )
 @pytest.mark.parametrize(("n_classes", "threshold"), [(2, 0.55), (3, 0.34)])
 def test_the_objective_is_that_of_a_slow_independent_computation(
@@ -193,8 +163,7 @@ def test_the_objective_is_that_of_a_slow_independent_computation(
     net.__class__ = Spy
     net.fit(X, y)
     module, pairs = captured["module"], captured["pairs"]
-    weight = pairs.mature if objective == "paper" else pairs.weight
-    assert 0 < weight.float().mean() < 1
+    assert 0 < pairs.mature.float().mean() < 1
     loss = nn.functional.cross_entropy
     total = loss(module(torch.tensor(X)), torch.tensor(y))
     total = total + 0.3 * loss(module(pairs.nascent), pairs.label)
@@ -363,7 +332,7 @@ def test_a_diverging_loss_stops_and_keeps_the_last_good_weights():
     assert same(weights(net), weights(good))
 
 
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("objective", ["paper", "teacher", Slope()])
 @pytest.mark.filterwarnings("ignore::skct.exceptions.DivergenceWarning")
 def test_no_gradient_is_left_of_a_step_that_diverged(objective):
     net = make(lr=1e30, optimizer=torch.optim.SGD, objective=objective).fit(*blobs())
@@ -445,7 +414,7 @@ class Watched(MLP):
         self[0].register_forward_hook(lambda *args: None)
 
 
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("objective", ["paper", "teacher", Slope()])
 def test_one_pass_and_two_passes_train_the_same_net(objective):
     X, y = blobs()
     nets = [
@@ -497,7 +466,7 @@ def test_a_subclass_that_evaluates_in_its_own_way_is_asked(base, name):
     assert other._dense_pass() is None
 
 
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("objective", ["paper", "teacher", Slope()])
 @pytest.mark.parametrize("module", [MLP, Watched])
 def test_a_module_may_be_of_double_precision(module, objective):
     X, y = blobs()
@@ -521,7 +490,7 @@ class Replacing(torch.optim.Optimizer):
         return loss
 
 
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("objective", ["paper", "teacher", Slope()])
 def test_weights_may_be_replaced_instead_of_changed(objective):
     X, y = blobs()
     setting = {"optimizer": Replacing, "lr": 0.1, "objective": objective}
@@ -538,7 +507,7 @@ class Rounding(CounterfactualNet):
             return super().train_step_single(batch, **params)
 
 
-@pytest.mark.parametrize("objective", ["margin", "paper"])
+@pytest.mark.parametrize("objective", ["paper", "teacher", Slope()])
 def test_steps_in_low_precision_take_the_long_way(objective):
     net = Rounding(max_epochs=1, objective=objective).fit(*blobs())
     assert np.isfinite(net.history[-1]["train_loss"])

@@ -10,14 +10,16 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris, make_circles
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
+from slope_objective import Slope
+from torch import nn
 
 from skct import (
     MLP,
     CounterfactualNet,
     CounterfactualTrainingClassifier,
-    MarginObjective,
     Objective,
     PaperObjective,
+    TeacherObjective,
 )
 from skct.plotting import HistoryDisplay
 from skct.testing import check_objective
@@ -147,11 +149,11 @@ def test_objectives_are_cloned_pickled_and_searched_over():
     grid = {"objective__epsilon": [0.1, 0.2], "lambda_div": [0.0, 0.5]}
     search = GridSearchCV(quick(2, objective="paper"), grid, cv=2).fit(X, y)
     assert search.best_estimator_.net_.objective_.epsilon in (0.1, 0.2)
-    search = GridSearchCV(quick(2), {"objective": ["paper", "margin"]}, cv=2)
-    assert search.fit(X, y).best_params_["objective"] in ("paper", "margin")
+    search = GridSearchCV(quick(2), {"objective": ["paper", "teacher"]}, cv=2)
+    assert search.fit(X, y).best_params_["objective"] in ("paper", "teacher")
 
 
-@pytest.mark.parametrize("kind", [PaperObjective, MarginObjective])
+@pytest.mark.parametrize("kind", [PaperObjective, TeacherObjective])
 def test_objectives_are_saved(kind, tmp_path):
     X, y = load_iris(return_X_y=True)
     clf = quick(2, objective=kind(epsilon=0.2), lambda_div=0.3).fit(X, y)
@@ -182,21 +184,21 @@ def test_the_learning_rate_follows_an_objective_that_is_changed():
     X, y = load_iris(return_X_y=True)
     net = CounterfactualNet(max_epochs=1)
     clf = CounterfactualTrainingClassifier(
-        net, objective="margin", warm_start=True, random_state=0
+        net, objective=Slope(), warm_start=True, random_state=0
     )
 
     def rate():
         return clf.net_.optimizer_.param_groups[0]["lr"]
 
     clf.fit(X, y)
-    assert rate() == MarginObjective.learning_rate
+    assert rate() == Slope.learning_rate
     clf.net_.optimizer_.param_groups[0]["lr"] = 0.5  # as a scheduler does
     assert clf.partial_fit(X, y) is clf
     assert rate() == 0.5
     clf.set_params(objective="paper").partial_fit(X, y)
     assert rate() == PaperObjective.learning_rate
-    clf.set_params(objective="margin").fit(X, y)
-    assert rate() == MarginObjective.learning_rate
+    clf.set_params(objective=Slope()).fit(X, y)
+    assert rate() == Slope.learning_rate
 
 
 def test_weights_of_net_and_classifier_come_before_those_of_the_objective():
@@ -246,16 +248,57 @@ def test_an_objective_needs_its_settings():
         check_objective(Forgetful())
 
 
-class Clashing(Pull):
-    """Records a figure under a name that is taken."""
+class Attention(nn.Module):
+    """One token per feature; attention that is fast has no second derivative."""
 
-    def figures(self, pairs):
-        return {"mature": -1.0}
+    def __init__(self, n_features_in, n_classes):
+        super().__init__()
+        self.embed = nn.Linear(1, 8)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 1)
+        self.head = nn.Linear(8, n_classes)
+
+    def forward(self, x):
+        return self.head(self.encoder(self.embed(x[..., None])).mean(1))
 
 
-def test_a_figure_has_a_name_of_its_own():
-    with pytest.raises(AssertionError, match="name the figure otherwise"):
-        check_objective(Clashing())
+def test_attention_can_be_trained():
+    X, y = load_iris(return_X_y=True)
+    net = CounterfactualNet(Attention, max_epochs=2)
+    clf = CounterfactualTrainingClassifier(net, objective=Slope(), random_state=0)
+    clf.fit(X, y)
+    assert np.isfinite(clf.history_["slope"]).all()
+
+
+class Sine(torch.autograd.Function):
+    """Differentiable once."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient * ctx.saved_tensors[0].cos()
+
+
+class Once(nn.Linear):
+    def __init__(self, n_features_in, n_classes):
+        super().__init__(n_features_in, n_classes)
+
+    def forward(self, x):
+        return Sine.apply(super().forward(x))
+
+
+def test_a_module_without_second_derivatives_is_told_what_to_set():
+    X, y = load_iris(return_X_y=True)
+    net = CounterfactualNet(Once, max_epochs=1)
+    clf = CounterfactualTrainingClassifier(net, objective=Slope())
+    with pytest.raises(ValueError, match="such as objective='teacher'"):
+        clf.fit(X, y)
+    assert clf.set_params(objective="teacher").fit(X, y).n_iter_ == 1
 
 
 def test_the_paper_by_name_has_the_settings_of_the_paper():

@@ -1,7 +1,7 @@
-"""``objective="margin"``, the former default, with one setting for all data.
+"""The package's default objective, with one setting for all data.
 
 As a user would have it: weights start as torch draws them, batches are shuffled, the
-number of counterfactuals is the default, categories are snapped in training. From the
+weights of the objective and the number of counterfactuals are the defaults. From the
 settings of the paper come batch size, epochs and the domain only.
 """
 
@@ -10,37 +10,18 @@ import warnings
 from skct import CounterfactualNet, CounterfactualTrainingClassifier
 from skct.exceptions import DivergenceWarning
 
-MODELS = ("CT-margin", "CT-margin-constrained")
 
-
-def train(task, settings, model, seed, *, epochs, lr, **changes):
-    """Train one model on one data set, at three times the learning rate.
-
-    Parameters
-    ----------
-    **changes
-        Parameters of the classifier that are to differ.
-
-    Returns
-    -------
-    net : CounterfactualNet
-    messages : list of str
-        Warnings of the training.
+def train(task, settings, seed, *, epochs, lr):
+    """Net of one seed on one data set.
 
     Raises
     ------
     KeyboardInterrupt
         If Ctrl-C ended the training, which skorch would pass over in silence.
     """
-    protected = task.protected if model.endswith("constrained") else ()
-    net = CounterfactualNet(
-        batch_size=settings.batch_size, max_epochs=epochs, lr=3 * lr
-    )
-    given = {"preprocessor": None, "objective": "margin", "n_counterfactuals": 0.3}
     clf = CounterfactualTrainingClassifier(
-        net,
-        **given | changes,
-        mutability=dict.fromkeys(protected, "none"),
+        CounterfactualNet(batch_size=settings.batch_size, max_epochs=epochs, lr=lr),
+        preprocessor=None,
         domain=domain(task),
         early_stopping=False,  # the paper trains for a fixed number of epochs
         random_state=seed,
@@ -51,7 +32,7 @@ def train(task, settings, model, seed, *, epochs, lr, **changes):
     diverged = any(w.category is DivergenceWarning for w in caught)
     if clf.n_iter_ < epochs and not diverged:
         raise KeyboardInterrupt
-    return clf.net_, [str(w.message) for w in caught]
+    return clf.net_
 
 
 def domain(task):
