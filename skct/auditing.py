@@ -1,7 +1,6 @@
 """`audit`: estimators compared by the advice that they give on a table."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from .plotting.audit import AuditDisplay
 from .preprocessing import TableEncoder
 from .reports.audit import document, fragment, text
 from .robustness import refit_warnings_ignored
+from .utils.caller import warn
 from .utils.polars import as_pandas
 from .utils.random import Seed, draw_seed
 from .utils.validation import (
@@ -259,10 +259,9 @@ def audit(
         except KeyboardInterrupt:
             if not rows:
                 raise
-            warnings.warn(
+            warn(
                 f"Interrupted: the result holds {rows[-1]['fold'] + 1} of {len(folds)} "
                 "folds.",
-                stacklevel=2,
             )
     figures = pd.DataFrame(rows)
     check_advised(figures, target)
@@ -338,11 +337,10 @@ def check_advised(figures: pd.DataFrame, target: Any) -> None:
             "to advise. Use another 'target', or fewer estimators."
         )
     if not n_explained.all():
-        warnings.warn(
+        warn(
             f"In {(n_explained == 0).sum()} of {len(n_explained)} folds no held-out "
             f"row is denied {target!r} by every estimator; figures of advice are "
             "missing there.",
-            stacklevel=3,
         )
 
 

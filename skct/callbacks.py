@@ -4,7 +4,6 @@ import contextlib
 import glob
 import json
 import os
-import warnings
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from .exceptions import CheckpointWarning
 from .persistence import archive
 from .persistence.codec import decode, encode, load_weights
 from .training.progress import FitProgress
+from .utils.caller import warn
 from .utils.validation import check_integer
 
 __all__ = ["TrainingCheckpoint"]
@@ -285,11 +285,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def warn_unwritten(path: str | os.PathLike, epoch: int, error: OSError) -> None:
     """Warn, once until it works again, that a checkpoint is missing."""
-    warnings.warn(
+    warn(
         f"The checkpoint after epoch {epoch} could not be written ({error}). Training "
         f"goes on, and {os.fspath(path)!r} keeps the last one that could.",
         CheckpointWarning,
-        stacklevel=4,
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
@@ -27,6 +26,7 @@ from .training.net import SHARED, CounterfactualNet
 from .training.objective import Objective
 from .training.objectives import OBJECTIVES
 from .training.parameters import check_parameters
+from .utils.caller import in_own_torch
 from .utils.class_weight import criterion_weight, same_weight
 from .utils.dask import dask_token
 from .utils.model import sound_logits
@@ -249,7 +249,7 @@ class CounterfactualTrainingClassifier(
 
     # ------------------------------------------------------------------- training
 
-    @torch.inference_mode(False)  # which `enable_grad` does not lift
+    @in_own_torch
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Train the network.
 
@@ -294,7 +294,7 @@ class CounterfactualTrainingClassifier(
             warn_immature(self.history_, self.generator_)
         return self
 
-    @torch.inference_mode(False)
+    @in_own_torch
     def partial_fit(
         self, X: Any, y: ArrayLike, classes: ArrayLike | None = None
     ) -> Self:

@@ -1,6 +1,5 @@
 """`TableEncoder`: the "auto" preprocessing of raw, mixed tables."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from .exceptions import ImputationWarning
+from .utils.caller import warn
 
 __all__ = ["TableEncoder", "fit_preprocessor"]
 
@@ -159,13 +159,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.n_features_in_ = len(self.columns_)
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            warnings.warn(
+            warn(
                 f"Missing values in {len(missing)} of {len(self.columns_)} columns "
                 f"were imputed by the median or the most frequent category: {shown}. "
                 "Impute them beforehand, or pass a preprocessor with an imputer, for "
                 "another rule.",
                 ImputationWarning,
-                stacklevel=2,
             )
         return self
 

@@ -1,6 +1,5 @@
 """`Rule`: what may happen to each raw column, in raw units."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from ..constraints.spec import (
     resolve_once,
 )
 from ..exceptions import ConstraintWarning
+from ..utils.caller import warn
 from ..utils.validation import unknown_name
 from .frames import Table, get_column
 from .schema import RawColumn, TableSchema
@@ -280,9 +280,7 @@ def cast_within(
     return np.where(cast < floor, np.nextafter(cast, dtype.type(np.inf)), cast)
 
 
-def warn_outside(
-    schema: TableSchema, rules: list[Rule], X: Table, stacklevel: int = 3
-) -> None:
+def warn_outside(schema: TableSchema, rules: list[Rule], X: Table) -> None:
     """Warn about factuals outside a domain that the user gave.
 
     Parameters
@@ -290,17 +288,14 @@ def warn_outside(
     schema : TableSchema
     rules : list of Rule
     X : DataFrame or ndarray of shape (n, *features)
-    stacklevel : int, default=3
-        As in `warnings.warn`: who is told to have caused it.
     """
     found = [
         f"{int(outside.sum())} factuals lie outside that of {name!r}"
         for name, outside in outside_domain(schema, rules, X)
     ]
     if found:
-        warnings.warn(
+        warn(
             f"Domain: {'; '.join(found)}. They keep their value unless the search "
             "moves it inwards.",
             ConstraintWarning,
-            stacklevel=stacklevel,
         )

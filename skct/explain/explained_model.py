@@ -16,7 +16,13 @@ from ..encoding.rules import Rule
 from ..encoding.space import FeatureSpace
 from ..encoding.transformers import is_identity
 from ..generators.base import BaseGenerator
-from ..utils.model import LogProbability, check_model, check_single_precision
+from ..utils.model import (
+    LogProbability,
+    batched_logits,
+    check_model,
+    check_outputs,
+    check_single_precision,
+)
 
 __all__ = [
     "Explainable",
@@ -26,11 +32,15 @@ __all__ = [
     "feature_space",
     "is_fitted",
     "is_net",
+    "is_search",
     "logit_module",
     "rules_and_constraints",
     "seed_open_states",
     "unwrap",
 ]
+
+
+N_JUDGED = 1000  # rows that tell whether outputs are logits
 
 
 class Explainable:
@@ -87,15 +97,35 @@ class ExplainedModel(NamedTuple):
 
 
 def unwrap(estimator: Any) -> tuple[list, Any]:
-    """Fitted steps in front, and the model behind Pipelines and FrozenEstimators."""
-    front = []
-    while isinstance(estimator, (FrozenEstimator, Pipeline)):
-        if isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        else:
-            front += [s for s in estimator.steps[:-1] if not is_identity(s[1])]
+    """Fitted steps in front, and the model inside.
+
+    Behind Pipelines, FrozenEstimators, and searches such as `GridSearchCV`, of which
+    the best estimator predicts.
+    """
+    front: list = []
+    while isinstance(estimator, (FrozenEstimator, Pipeline)) or is_search(estimator):
+        if isinstance(estimator, Pipeline):
+            front += [s for s in estimator.steps[:-1] if takes_part(s[1])]
             estimator = estimator.steps[-1][1] if estimator.steps else None
+        else:
+            inside = getattr(estimator, "estimator", None)
+            estimator = getattr(estimator, "best_estimator_", inside)
     return front, estimator
+
+
+def is_search(estimator: Any) -> bool:
+    """Whether this is a search for the best of many settings, fitted or not."""
+    # scikit-learn's base class is private, and other packages have their own.
+    return all(hasattr(estimator, n) for n in ("estimator", "refit", "error_score"))
+
+
+def takes_part(step: Any) -> bool:
+    """Whether a step of a Pipeline changes the rows that are predicted.
+
+    Samplers of imbalanced-learn's Pipeline draw rows in fit alone.
+    """
+    samples = hasattr(step, "fit_resample") and not hasattr(step, "transform")
+    return not (samples or is_identity(step))
 
 
 def is_net(estimator: Any) -> bool:
@@ -160,8 +190,10 @@ def class_labels(
     inner = unwrap(estimator)[1]
     if isinstance(inner, Explainable):
         return inner.classes_
-    row = torch.from_numpy(space.encode(X[:1]))
-    n_classes = check_model(logit_module(inner), row)
+    rows, module = space.encode(X[:N_JUDGED]), logit_module(inner)
+    n_classes = check_model(module, torch.from_numpy(rows[:1]))
+    raw = module.module if isinstance(module, LogProbability) else module
+    check_outputs(batched_logits(raw, rows), takes_log=raw is not module)
     labels = np.unique(y)
     return labels if len(labels) == n_classes else np.arange(n_classes)
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skorch import NeuralNet
@@ -22,6 +21,7 @@ from ..encoding.space import FeatureSpace
 from ..generators.base import BaseGenerator
 from ..generators.eccco import ECCCoGenerator
 from ..generators.registry import make_generator, seed_generator
+from ..utils.caller import in_own_torch
 from ..utils.dask import dask_token
 from ..utils.model import module_device
 from ..utils.random import Seed, as_random_state, draw_seed
@@ -45,6 +45,7 @@ from .explained_model import (
     feature_space,
     is_fitted,
     is_net,
+    is_search,
     logit_module,
     rules_and_constraints,
     seed_open_states,
@@ -63,6 +64,7 @@ __all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
+MOST_SHOWN = 200  # characters of an estimator in an error
 CONFIDENCE = 0.8  # at 0.5 a retrained model refuses much of the advice
 
 
@@ -209,7 +211,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 
     # ------------------------------------------------------------------- learning
 
-    @torch.inference_mode(False)  # which `enable_grad` does not lift
+    @in_own_torch
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Keep reference rows; fit the estimator if it is not fitted.
 
@@ -256,10 +258,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
     def _owner(self) -> Any:
         """The object whose column names count where the explainer is not fitted."""
         front, inner = unwrap(self.estimator)
-        owner = self.estimator
-        while isinstance(owner, FrozenEstimator):
-            owner = owner.estimator
-        return owner if front else inner
+        return front[0][1] if front else inner
 
     def _validate(self, X: Any, *, reset: bool, owner: Any = None) -> Any:
         """Check the table against what was seen in fit, here or by the estimator."""
@@ -376,7 +375,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         """
         return self.explain(X).counterfactual
 
-    @torch.inference_mode(False)
+    @in_own_torch
     def explain(
         self,
         X: Any,
@@ -469,12 +468,23 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
 def check_parameters(explainer: CounterfactualExplainer) -> None:
     """Raise a ValueError that names the first parameter out of range."""
     inner = unwrap(explainer.estimator)[1]
-    if not isinstance(inner, (Explainable, NeuralNet, nn.Module)):
+    if not is_explainable(inner):
         allowed = (
-            "a CounterfactualTrainingClassifier, a skorch net, a torch module, or "
-            "a Pipeline or FrozenEstimator around one"
+            "a CounterfactualTrainingClassifier, a skorch net, a torch module, or a "
+            "Pipeline, FrozenEstimator or search around one"
         )
-        raise parameter_error(explainer, "estimator", allowed, explainer.estimator)
+        if is_explainable(unwrap(getattr(inner, "estimator", None))[1]):
+            allowed += (
+                f"; what the model says is changed by {type(inner).__name__}, so fit "
+                "and pass the model itself"
+            )
+        given = explainer.estimator
+        given = given if len(repr(given)) < MOST_SHOWN else type(inner)
+        raise parameter_error(explainer, "estimator", allowed, given)
+    outer = explainer.estimator
+    if is_search(outer) and hasattr(outer, "cv_results_") and not outer.refit:
+        allowed = "a search with refit=True, which keeps the best model"
+        raise parameter_error(explainer, "estimator", allowed, type(outer))
     as_random_state(explainer.random_state)
     check_integer(explainer, "verbose", low=0)
     if explainer.batch_size is not None:
@@ -485,6 +495,11 @@ def check_parameters(explainer: CounterfactualExplainer) -> None:
     check_real(explainer, "confidence", low=0, high=1, open_low=True, open_high=True)
     if explainer.generator is not None:
         make_generator(explainer.generator).check()
+
+
+def is_explainable(inner: Any) -> bool:
+    """Whether this is a model whose counterfactuals can be searched."""
+    return isinstance(inner, (Explainable, NeuralNet, nn.Module))
 
 
 def as_explainer(estimator: Any, **params: Any) -> CounterfactualExplainer:

@@ -1,6 +1,5 @@
 """What is asked of an explanation, and what there is to say about the outcome."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..encoding.space import FeatureSpace
 from ..exceptions import SearchWarning
 from ..generators.base import BaseGenerator
 from ..reports.summary import unsure
+from ..utils.caller import warn
 from ..utils.validation import is_number, parameter_error, unknown_name
 from .alternatives import REPEATS
 from .explanation import CounterfactualExplanation
@@ -91,29 +91,26 @@ def warn_about(
     n = len(explanation)
     n_done = int((explanation.predicted == explanation.target).sum())
     if n_done:
-        warnings.warn(
+        warn(
             f"{n_done} of {n} rows are already predicted as their target and come "
             "back unchanged.",
             SearchWarning,
-            stacklevel=3,
         )
     n_failed = int((~explanation.valid).sum())
     n_unsure = int(unsure(explanation).sum())
     if n_unsure:
-        warnings.warn(
+        warn(
             f"{n_unsure} of {n} rows have a counterfactual that the model assigns to "
             f"their target, but with less than confidence={confidence:g}; see "
             "`reason`. Loosen mutability or domain, or ask for less confidence.",
             SearchWarning,
-            stacklevel=3,
         )
     if n_failed:
-        warnings.warn(
+        warn(
             f"{n_failed} of {n} rows have no valid counterfactual within "
             f"max_iter={generator.max_iter}; see `reason`. Raise max_iter, or loosen "
             "mutability or domain.",
             SearchWarning,
-            stacklevel=3,
         )
 
 
@@ -128,11 +125,10 @@ def warn_about_alternatives(explanation: CounterfactualExplanation) -> None:
     same = ("hardly differ from an earlier one of their row", same)
     for what, rows in (("are not valid, though the first one is", lost), same):
         if rows.any():
-            warnings.warn(
+            warn(
                 f"{rows.sum()} of {len(explanation)} alternatives {what}; see "
                 "`reason`. Ask for fewer, or loosen mutability or domain.",
                 SearchWarning,
-                stacklevel=4,
             )
 
 

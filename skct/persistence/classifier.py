@@ -1,7 +1,6 @@
 """A fitted classifier as one file without pickle, and back."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
@@ -28,6 +27,7 @@ from ..training.mlp import MLP
 from ..training.net import CounterfactualNet, check_logits
 from ..training.objectives import make_objective, objective_of
 from ..training.progress import FitProgress
+from ..utils.caller import warn
 from ..utils.random import seeded
 from . import archive
 from .codec import decode, encode, load_weights, unsaved
@@ -281,20 +281,18 @@ def warn_about_reference(classifier: Any, state: dict[str, Any]) -> None:
     """Say how explanations differ from those of the classifier that was saved."""
     remedy = "For the same, make a CounterfactualExplainer and fit it to training rows."
     if isinstance(state.get("reference"), ColumnSummary):
-        warnings.warn(
+        warn(
             "The file holds a summary in place of reference rows: counterfactuals are "
             "the same, except for rows that no search brings to their target, which "
             f"would take over values of a reference row. {remedy}",
             ReferenceWarning,
-            stacklevel=5,
         )
     if "reference" not in state and classifier.n_reference:
-        warnings.warn(
+        warn(
             "The file, of an earlier version, holds no reference rows: counterfactuals "
             "are not drawn towards observed rows, and `implausibility` is None. "
             f"{remedy}",
             ReferenceWarning,
-            stacklevel=5,
         )
 
 

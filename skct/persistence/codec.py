@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,8 @@ def encode_rare(value: Any, path: str, tensors: dict[str, Tensor]) -> dict[str, 
         return tagged("timestamp", value=value.isoformat())
     if type(value) is datetime.date:
         return tagged("date", value=value.isoformat())
+    if type(value) is Decimal:
+        return tagged("decimal", value=str(value))
     if type(value) is np.random.RandomState:
         state = encode(list(value.get_state()), path, tensors)
         return tagged("random_state", state=state)
@@ -338,6 +341,7 @@ DECODERS = {
     ),
     "timestamp": lambda value, _: pd.Timestamp(value["value"]),
     "date": lambda value, _: datetime.date.fromisoformat(value["value"]),
+    "decimal": lambda value, _: Decimal(value["value"]),
     "random_state": decode_random_state,
     "tuple": lambda value, tensors: tuple(decode(value["items"], tensors)),
     "set": lambda value, tensors: set(decode(value["items"], tensors)),

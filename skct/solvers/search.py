@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..constraints.box import Constraints
 from ..generators.base import BaseGenerator
+from ..utils.caller import in_own_torch
 from ..utils.model import blocks, evaluation_mode, pad
 from ..utils.validation import is_number, wrong
 from .descent import Descent, FactualRows, SearchBuffers, SearchTask
@@ -30,7 +31,7 @@ class SearchResult(NamedTuple):
     n_iter: Tensor
 
 
-@torch.inference_mode(False)  # which `enable_grad` does not lift
+@in_own_torch
 def search(
     model: Callable[[Tensor], Tensor],
     factual: Tensor,

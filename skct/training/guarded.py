@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from skorch.utils import data_from_dataset, to_tensor
 from torch import Tensor, nn
 
 from ..exceptions import DivergenceWarning
+from ..utils.caller import warn
 
 __all__ = ["N_JUDGED", "GuardedNet", "LossNotFinite"]
 
@@ -53,13 +53,12 @@ class GuardedNet(NeuralNetClassifier):
             self._initialize_optimizer()
             if self.history:
                 self.history.pop()
-            warnings.warn(
+            warn(
                 f"The loss was no longer finite in epoch {len(self.history) + 1}; "
                 f"training stopped, and the weights after epoch {len(self.history)} "
                 "are kept. Lower the learning rate (lr), raise lambda_reg, lower "
                 "lambda_div, or scale the inputs.",
                 DivergenceWarning,
-                stacklevel=2,
             )
             return self
         finally:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pandas as pd
 
 from ..exceptions import SearchWarning
+from ..utils.caller import warn
 
 __all__ = ["history_table", "trained", "warn_immature"]
 
@@ -38,12 +38,11 @@ def warn_immature(history: pd.DataFrame, generator: Any, least: float = 0.05) ->
         history["mature"].iloc[-1] if "mature" in history and len(history) else 1.0
     )
     if fraction < least:
-        warnings.warn(
+        warn(
             f"{fraction:.0%} of the counterfactuals of the last epoch matured: they "
             f"reached threshold={generator.threshold} within "
             f"max_iter={generator.max_iter} steps. There is little to learn from so "
             "few; lower the generator's threshold, raise its max_iter or "
             "step_size, or train for more epochs.",
             SearchWarning,
-            stacklevel=3,
         )

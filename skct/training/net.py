@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from ..constraints import Constraints
 from ..generators.base import BaseGenerator
 from ..generators.registry import make_generator, seed_generator
+from ..utils.caller import in_own_torch
 from ..utils.model import (
+    check_outputs,
     check_single_precision,
     evaluation_mode,
     logits_shape,
@@ -157,7 +159,7 @@ class CounterfactualNet(CounterfactualLoop):
         self.burn_in = burn_in
         self.random_state = random_state
 
-    @torch.inference_mode(False)  # which `enable_grad` does not lift
+    @in_own_torch
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Train from new weights (or go on, with ``warm_start=True``).
 
@@ -176,7 +178,7 @@ class CounterfactualNet(CounterfactualLoop):
         self._infer_shapes(X, y)
         return super().fit(X, y, **fit_params)
 
-    @torch.inference_mode(False)
+    @in_own_torch
     def partial_fit(
         self,
         X: Any,
@@ -352,9 +354,14 @@ def check_logits(net: CounterfactualNet, X: Any) -> None:
             "logit per class, two columns for binary data."
         )
     first = X[:N_JUDGED] if hasattr(X, "shape") else first
+    rows = to_tensor(np.asarray(first), device=net.device)
+    with torch.no_grad(), evaluation_mode(net.module_):
+        outputs = net.infer(rows)
+    if torch.is_tensor(outputs):
+        check_outputs(outputs, isinstance(net.criterion_, nn.NLLLoss))
     weights = all(p.isfinite().all() for p in net.module_.parameters())
     with torch.no_grad(), evaluation_mode(net.module_):
-        logits = net.logits(to_tensor(np.asarray(first), device=net.device))
+        logits = net.logits(rows)
     if not (weights and logits.isfinite().all()):
         raise ValueError(
             "The module has weights or gives logits that are not finite before "

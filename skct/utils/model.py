@@ -16,6 +16,7 @@ __all__ = [
     "MIN_ROWS",
     "batched_logits",
     "blocks",
+    "check_outputs",
     "check_single_precision",
     "evaluation_mode",
     "log_probability",
@@ -82,6 +83,36 @@ def sound_logits(module: nn.Module, encoded: np.ndarray) -> Tensor:
     return logits
 
 
+def check_outputs(outputs: Tensor, takes_log: bool) -> None:
+    """Raise a ValueError where a module's outputs are of another kind than wanted.
+
+    Parameters
+    ----------
+    outputs : Tensor of shape (n, n_classes)
+        For some real rows.
+    takes_log : bool
+        Whether their logarithm is taken, as skorch does for ``NLLLoss``: then they have
+        to be probabilities, and otherwise logits.
+    """
+    if outputs.dim() != 2 or not len(outputs):
+        return
+    sums_to_one = torch.allclose(outputs.sum(1), torch.ones(()).to(outputs), atol=1e-4)
+    if (sums_to_one and bool((outputs >= 0).all())) == takes_log:
+        return
+    if takes_log:
+        raise ValueError(
+            "With criterion=torch.nn.NLLLoss skorch takes the logarithm of what the "
+            "module returns, which has to be probabilities, and here is not. End the "
+            "module in Softmax instead of LogSoftmax, or leave the last layer out and "
+            "set criterion=torch.nn.CrossEntropyLoss."
+        )
+    raise ValueError(
+        "The module returns probabilities (each row sums to 1), where logits are "
+        "needed. Leave the softmax at its end out; or pass it in a skorch net with "
+        "criterion=torch.nn.NLLLoss, which takes probabilities."
+    )
+
+
 def check_single_precision(
     module: nn.Module, cause: BaseException | None = None
 ) -> None:
@@ -90,7 +121,8 @@ def check_single_precision(
     if others:
         raise ValueError(
             f"The module has weights of type {others.pop()}, but counterfactuals are "
-            "searched in float32; pass module.float()."
+            "searched in float32; pass module.float(), or build it under "
+            "torch.set_default_dtype(torch.float32)."
         ) from cause
 
 
