@@ -26,7 +26,7 @@ from .training.net import SHARED, CounterfactualNet
 from .training.objective import Objective
 from .training.objectives import OBJECTIVES
 from .training.parameters import check_parameters
-from .utils.caller import in_own_torch
+from .utils.caller import in_own_torch, warnings_last
 from .utils.class_weight import criterion_weight, same_weight
 from .utils.dask import dask_token
 from .utils.model import sound_logits
@@ -284,7 +284,7 @@ class CounterfactualTrainingClassifier(
         """
         self._check_parameters()
         going_on = self.warm_start and hasattr(self, "net_")
-        with names_restored(self):
+        with names_restored(self), warnings_last():
             X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
             check_consistent_length(X, y)
             state = warm_state(self, X, y) if going_on else self._start(X, y)

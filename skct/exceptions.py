@@ -4,6 +4,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 __all__ = [
     "CheckpointWarning",
+    "ColumnWarning",
     "ConstraintWarning",
     "DivergenceWarning",
     "ImputationWarning",
@@ -22,6 +23,10 @@ class ConstraintWarning(UserWarning):
 
 class ImputationWarning(UserWarning):
     """The training table had missing values, which were imputed."""
+
+
+class ColumnWarning(UserWarning):
+    """A column is not what it seems to be, or not what it was in training."""
 
 
 class DivergenceWarning(ConvergenceWarning):

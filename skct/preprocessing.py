@@ -1,6 +1,6 @@
 """`TableEncoder`: the "auto" preprocessing of raw, mixed tables."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,8 +10,9 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .exceptions import ImputationWarning
+from .exceptions import ColumnWarning, ImputationWarning
 from .utils.caller import warn
+from .utils.lookalikes import advice_on_text
 
 __all__ = ["TableEncoder", "fit_preprocessor"]
 
@@ -92,9 +93,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     r"""Turn a raw table into numbers, column by column, in the table's own order.
 
     String, bool and categorical columns are one-hot encoded; missing values take the
-    median or the most frequent category, with one warning in `fit`. Object columns that
-    convert to numbers are numeric. 0/1 columns stay as they are. All other numbers are
-    scaled robustly and bent into an open interval [1]_:
+    median or the most frequent category, with one warning in `fit`. Object columns are
+    numeric if they hold numbers; text stays text, whatever stands in it, and a warning
+    tells if it looks like numbers or dates. 0/1 columns stay as they are. All other
+    numbers are scaled robustly and bent into an open interval [1]_:
 
     .. math:: z = (x - \mathrm{median}) / \mathrm{IQR}, \qquad
               u = z / \sqrt{1 + (z / 3)^2} \in (-3, 3)
@@ -148,13 +150,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         X = X.toarray() if sparse.issparse(X) else X
         self.columns_, missing = [], []
         for name, values in iterate_columns(X):
-            n_missing = int(pd.isna(values).sum())
-            if n_missing == len(values):
+            is_missing = pd.isna(values)
+            if is_missing.all():
                 raise ValueError(
                     f"Column {name!r} holds no value at all; drop it or fill it."
                 )
-            if n_missing:
-                missing.append(f"{name!r} ({n_missing})")
+            if is_missing.any():
+                missing.append(repr(name))
             self.columns_.append(learn_column(name, values))
         self.n_features_in_ = len(self.columns_)
         if missing:
@@ -297,9 +299,8 @@ def is_category(values: Any) -> bool:
         return False
     if dtype == object:
         present = values[~pd.isna(values)]
-        return pd.api.types.infer_dtype(present, skipna=True) == "boolean" or (
-            not converts_to_numbers(present)
-        )
+        kind = pd.api.types.infer_dtype(present, skipna=True)
+        return kind in ("boolean", "string") or not converts_to_numbers(present)
     return pd.api.types.is_string_dtype(dtype)
 
 
@@ -334,8 +335,20 @@ def to_numbers(values: Any, name: object) -> np.ndarray:
     return numbers
 
 
+def check_cells(name: Any, values: Any) -> None:
+    """Raise a ValueError for cells that hold several values each."""
+    if values.dtype != object:
+        return
+    present = values[~pd.isna(values)]
+    if pd.api.types.infer_dtype(present, skipna=True).startswith("mixed"):
+        for value in present:
+            if not isinstance(value, Hashable) or np.ndim(value):
+                raise unusable(name, type(value).__name__)
+
+
 def learn_column(name: Any, values: Any) -> NumericColumn | CategoryColumn:
     """Describe one raw column."""
+    check_cells(name, values)
     if is_category(values):
         return learn_category(name, values)
     is_number = pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object
@@ -410,11 +423,18 @@ def learn_category(name: Any, values: Any) -> CategoryColumn:
         hash(tuple(categories))
     except TypeError as error:  # cells that are not hashable, such as lists
         raise unusable(name, type(present.iloc[0]).__name__) from error
+    advice = ""
+    if not isinstance(dtype, pd.CategoricalDtype):
+        advice = advice_on_text(name, categories, len(present), MAX_CATEGORIES)
+    n_columns = f"it makes {len(categories):,} columns of the model input"
     if len(categories) > MAX_CATEGORIES:
+        advice = advice or "A name or an identifier? Drop it, or group it"
         raise ValueError(
-            f"Column {name!r} holds {len(categories):,} different categories; a name "
-            f"or an identifier? Drop it, or group it into at most {MAX_CATEGORIES:,}."
+            f"Column {name!r} holds {len(categories):,} different categories, more "
+            f"than {MAX_CATEGORIES:,}: {advice}."
         )
+    if advice:
+        warn(f"Column {name!r} is text, {n_columns}, and {advice}.", ColumnWarning)
     ordered = bool(getattr(dtype, "ordered", False))
     fill = categories.index(counts.index[0])
     return CategoryColumn(name, tuple(categories), ordered, fill)

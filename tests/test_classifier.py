@@ -174,7 +174,7 @@ def test_missing_values_are_imputed_with_one_warning():
     X.loc[X.index[:5], "income"] = np.nan
     X.loc[X.index[3:9], "job"] = None
     X.loc[X.index[:2], "children"] = pd.NA
-    with pytest.warns(ImputationWarning, match=r"'income' \(5\)") as caught:
+    with pytest.warns(ImputationWarning, match="'income'") as caught:
         clf = quick(epochs=2).fit(X, y)
     assert len(caught) == 1
     answer = clf.explain(X[:10])

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, clone
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
-from skorch import NeuralNet
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -24,10 +23,8 @@ from ..generators.registry import make_generator, seed_generator
 from ..utils.caller import in_own_torch
 from ..utils.dask import dask_token
 from ..utils.model import module_device
-from ..utils.random import Seed, as_random_state, draw_seed
+from ..utils.random import Seed, draw_seed
 from ..utils.validation import (
-    check_integer,
-    check_real,
     is_integer,
     label_codes,
     names_restored,
@@ -37,6 +34,7 @@ from ..utils.validation import (
 )
 from .alternatives import random_feature_weights
 from .batch import explain_batch
+from .checks import check_parameters
 from .evaluate import concatenate, restore_type
 from .explained_model import (
     Explainable,
@@ -45,7 +43,6 @@ from .explained_model import (
     feature_space,
     is_fitted,
     is_net,
-    is_search,
     logit_module,
     rules_and_constraints,
     seed_open_states,
@@ -64,7 +61,6 @@ __all__ = ["CounterfactualExplainer", "as_explainer"]
 
 
 BATCH_SIZE = 10_000
-MOST_SHOWN = 200  # characters of an estimator in an error
 CONFIDENCE = 0.8  # at 0.5 a retrained model refuses much of the advice
 
 
@@ -463,43 +459,6 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         explanation = concatenate(parts)
         warn_about(explanation, model.generator, confidence)
         return restore_type(explanation, kept_type)
-
-
-def check_parameters(explainer: CounterfactualExplainer) -> None:
-    """Raise a ValueError that names the first parameter out of range."""
-    inner = unwrap(explainer.estimator)[1]
-    if not is_explainable(inner):
-        allowed = (
-            "a CounterfactualTrainingClassifier, a skorch net, a torch module, or a "
-            "Pipeline, FrozenEstimator or search around one"
-        )
-        if is_explainable(unwrap(getattr(inner, "estimator", None))[1]):
-            allowed += (
-                f"; what the model says is changed by {type(inner).__name__}, so fit "
-                "and pass the model itself"
-            )
-        given = explainer.estimator
-        given = given if len(repr(given)) < MOST_SHOWN else type(inner)
-        raise parameter_error(explainer, "estimator", allowed, given)
-    outer = explainer.estimator
-    if is_search(outer) and hasattr(outer, "cv_results_") and not outer.refit:
-        allowed = "a search with refit=True, which keeps the best model"
-        raise parameter_error(explainer, "estimator", allowed, type(outer))
-    as_random_state(explainer.random_state)
-    check_integer(explainer, "verbose", low=0)
-    if explainer.batch_size is not None:
-        check_integer(explainer, "batch_size", low=1)
-    if not isinstance(explainer.refine, (bool, np.bool_)):
-        raise parameter_error(explainer, "refine", "True or False", explainer.refine)
-    check_real(explainer, "plausibility_weight", low=0)
-    check_real(explainer, "confidence", low=0, high=1, open_low=True, open_high=True)
-    if explainer.generator is not None:
-        make_generator(explainer.generator).check()
-
-
-def is_explainable(inner: Any) -> bool:
-    """Whether this is a model whose counterfactuals can be searched."""
-    return isinstance(inner, (Explainable, NeuralNet, nn.Module))
 
 
 def as_explainer(estimator: Any, **params: Any) -> CounterfactualExplainer:

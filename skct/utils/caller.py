@@ -1,17 +1,18 @@
 """What belongs to the caller: warnings point at his line, torch keeps his settings."""
 
 import contextlib
+import inspect
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["in_own_torch", "warn"]
+__all__ = ["in_own_torch", "warn", "warnings_last"]
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -20,10 +21,37 @@ PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 WRAPPERS = (contextlib.__file__, os.path.join("sklearn", "utils", "_set_output.py"))
 
 
+# Warnings that wait for the end of what they are about; None: they do not wait.
+HELD: ContextVar[list | None] = ContextVar("held", default=None)
+
+
+@contextlib.contextmanager
+def warnings_last() -> Iterator[None]:
+    """Let warnings of the package wait; after an error, which comes alone, none comes.
+
+    Otherwise advice on missing values stands in front of every unrelated error.
+    """
+    if HELD.get() is not None:  # one is enough
+        yield
+        return
+    held: list = []
+    token = HELD.set(held)
+    try:
+        yield
+    finally:
+        HELD.reset(token)
+    for message, category in held:
+        warn(message, category)
+
+
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn about the line that called into the package, however deep this is in it."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and is_ours(frame.f_code.co_filename):
+    held = HELD.get()
+    if held is not None:
+        held.append((message, category))
+        return
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and is_ours(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 

@@ -15,7 +15,15 @@ def is_polars(X: Any) -> bool:
 
 
 def as_pandas(X: Any) -> Any:
-    """Polars frames as pandas ones, where integers stay integers; all else as it is."""
+    """Polars frames as pandas ones, where integers stay integers; all else as it is.
+
+    Dictionaries of Arrow, which Parquet makes of categories, are categories again.
+    """
+    if isinstance(X, pd.DataFrame):
+        coded = [str(dtype).startswith("dictionary<") for dtype in X.dtypes]
+        if any(coded):
+            X = X.astype(dict.fromkeys(X.columns[coded], "category"))
+        return X
     if not is_polars(X):
         return X
     if not hasattr(X, "height"):
