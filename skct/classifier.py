@@ -393,13 +393,9 @@ class CounterfactualTrainingClassifier(
     # ----------------------------------------------------------------- validation
 
     def _validate(self, X: Any, *, reset: bool) -> Any:
-        return validate_table(
-            self,
-            X,
-            reset=reset,
-            allow_nan=self.preprocessor is not None,
-            allow_nd=self.preprocessor is None,
-        )
+        raw = self.preprocessor is not None
+        X = validate_table(self, X, reset=reset, allow_nan=raw, allow_nd=not raw)
+        return X if reset else self.feature_space_.in_training_types(X)
 
     # ----------------------------------------------------------------- prediction
 

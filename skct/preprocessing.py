@@ -342,8 +342,13 @@ def check_cells(name: Any, values: Any) -> None:
     present = values[~pd.isna(values)]
     if pd.api.types.infer_dtype(present, skipna=True).startswith("mixed"):
         for value in present:
-            if not isinstance(value, Hashable) or np.ndim(value):
+            if not is_single(value):
                 raise unusable(name, type(value).__name__)
+
+
+def is_single(value: Any) -> bool:
+    """Whether a cell holds one value, neither a sequence nor an array."""
+    return isinstance(value, Hashable) and not getattr(value, "ndim", 0)
 
 
 def learn_column(name: Any, values: Any) -> NumericColumn | CategoryColumn:

@@ -743,11 +743,6 @@ ASKING = [
         lambda w: w.clf.explain(w.X, n_alternatives=0),
         ("'n_alternatives'", "Got 0", ">= 1"),
     ),
-    Case(
-        "category as number",
-        lambda w: w.clf.explain(w.X.assign(job=3)),
-        ("'job'", "int64", "in fit"),
-    ),
     Case("score", lambda w: w.clf.score(w.X, w.y[:-1]), ("59", "60", "inconsistent")),
     Case(
         "labels", lambda w: w.explainer.fit(w.X, ["maybe"] * 60), ("'maybe'", "'appr")

@@ -26,7 +26,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skct import CounterfactualExplainer, ECCCoGenerator
-from skct.exceptions import ConstraintWarning, SearchWarning
+from skct.exceptions import ColumnWarning, ConstraintWarning, SearchWarning
 
 NUMBERS, CATEGORIES = ["age", "income", "children"], ["job", "education", "married"]
 LEVELS = ["school", "bachelor", "master"]
@@ -288,7 +288,9 @@ def test_unknown_categories_are_explained(applicants, rows):
     handles = OneHotEncoder(handle_unknown="ignore")
     pipe = make_pipeline(encoder(categorical=handles), classifier()).fit(*applicants)
     new = rows.assign(job="pilot")
-    answer = CounterfactualExplainer(pipe, mutability={"job": "none"}).explain(new)
+    explainer = CounterfactualExplainer(pipe, mutability={"job": "none"})
+    with pytest.warns(ColumnWarning, match="'job' .* 100.0% .*: 'pilot'"):
+        answer = explainer.explain(new)
     assert set(answer.counterfactual["job"]) == {"pilot"}
     assert answer.valid.all()
 

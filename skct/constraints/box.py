@@ -334,7 +334,12 @@ class Constraints:
         if self.groups:
             groups = GroupTables.build(self._group_columns, self.n_features)
         origin = self.origin.flatten()[integers]
-        return DiscreteColumns(integers, step[integers], origin, self.levels, groups)
+        # In a group the bounds are the values of "off" and "on", and no domain.
+        grouped = [column for group in self.groups for column in group.columns]
+        lower, upper = self.lower.flatten().clone(), self.upper.flatten().clone()
+        lower[grouped], upper[grouped] = -torch.inf, torch.inf
+        lattice = integers, step[integers], origin, self.levels
+        return DiscreteColumns(*lattice, groups, lower, upper)
 
     @cached_property
     def _group_columns(self) -> list[GroupColumns]:

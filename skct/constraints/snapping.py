@@ -33,6 +33,8 @@ class DiscreteColumns(NamedTuple):
     origin: Tensor  # (n_integers,) any value
     levels: tuple[tuple[int, Tensor], ...]  # position and sorted values of the others
     groups: GroupTables | None
+    lower: Tensor  # (n_features,) domain of numbers; infinite in columns of groups
+    upper: Tensor
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -126,6 +128,8 @@ class Snapper:
         self.discrete = discrete
         flat = None if factual is None else factual.flatten(1)
         self.box = BoxRows(flat, low.flatten(1), high.flatten(1))
+        # Whether a number of some factual lies outside its domain.
+        self.outside = flat is not None and bool((self._entry() != flat).any())
         self.groups: GroupTables | None = None
         self.categories: CategoryRows | None = None
         if discrete.groups is not None:
@@ -145,6 +149,7 @@ class Snapper:
         """Snapper of the rows of several."""
         snapper = copy(snappers[0])
         snapper.box = BoxRows.cat([part.box for part in snappers])
+        snapper.outside = any(part.outside for part in snappers)
         categories = [part.categories for part in snappers if part.categories]
         if categories:
             snapper.categories = CategoryRows.cat(categories)
@@ -202,10 +207,12 @@ class Snapper:
         -------
         snapped : Tensor of shape (n, *features)
         """
-        if not self.discrete:
+        if not (self.discrete or self.outside):
             return x
         flat = x.flatten(1)
         snapped = self._snap_numbers(flat)
+        if self.outside:
+            snapped = self._snap_to_domain(snapped)
         if self.groups is not None and self.categories is not None:
             snapped = self._snap_categories(
                 self.groups, self.categories, flat, snapped, before.flatten(1)
@@ -221,9 +228,29 @@ class Snapper:
             self._snap_to_levels(snapped, column, values)
         return snapped
 
+    def _entry(self) -> Tensor:
+        """Where each number enters its domain; itself if it is inside or cannot."""
+        factual = self.box.factual
+        assert factual is not None  # the caller has looked
+        lower, upper = (self.discrete.lower, self.discrete.upper)
+        entry = factual.clamp(lower.to(factual), upper.to(factual))
+        return entry.clamp(self.box.low, self.box.high)
+
+    def _snap_to_domain(self, snapped: Tensor) -> Tensor:
+        """Numbers outside of their domain stay where they are, or enter it.
+
+        The box reaches from the factual to the domain. What lies in between is none of
+        both, and becomes the nearer one.
+        """
+        factual, entry = self.box.factual, self._entry()
+        assert factual is not None
+        between = (snapped - factual) * (snapped - entry) < 0
+        enters = (snapped - entry).abs() < (snapped - factual).abs()
+        return torch.where(between, torch.where(enters, entry, factual), snapped)
+
     def _snap_to_lattice(self, snapped: Tensor) -> None:
         """Put evenly spaced integers on their lattice, in place."""
-        columns, step, origin, _, _ = self.discrete
+        columns, step, origin = self.discrete[:3]
         x, low, high = (
             part.index_select(1, columns)
             for part in (snapped, self.box.low, self.box.high)

@@ -202,16 +202,21 @@ def unit_of(schema: TableSchema, position: int) -> Any:
     return "binary" if encoded and encoded <= set(schema.binary) else (position,)
 
 
-def feasible_range(raw: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.ndarray]:
+def feasible_range(
+    raw: np.ndarray, rules: list[Rule], value: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest raw number that each cell may change to.
 
     A factual outside of its domain, or at the edge of one-way mutability, may keep its
-    value. Missing values have nothing to keep, and any number in the domain will do.
+    value; if it moves inwards it enters the domain. Missing values have nothing to
+    keep, and any number in the domain will do.
 
     Parameters
     ----------
     raw : ndarray of shape (n, n_features)
     rules : list of Rule
+    value : ndarray of shape (n, n_features)
+        What the numbers are to become.
 
     Returns
     -------
@@ -222,11 +227,13 @@ def feasible_range(raw: np.ndarray, rules: list[Rule]) -> tuple[np.ndarray, np.n
     known = ~np.isnan(raw)
     # A factual outside of its domain is no error, since the table is what it is: the
     # range is stretched to where it stands, and no further.
-    floor = np.where(known, np.fmin(low, raw), low)
-    ceiling = np.where(known, np.fmax(high, raw), high)
+    floor = np.where(known & ~(value > raw), np.fmin(low, raw), low)
+    ceiling = np.where(known & ~(value < raw), np.fmax(high, raw), high)
     mutability = np.array([rule.mutability for rule in rules])
-    floor = np.where((mutability == "increase") & known, raw, floor)
-    ceiling = np.where((mutability == "decrease") & known, raw, ceiling)
+    floor = np.where((mutability == "increase") & known, np.fmax(raw, floor), floor)
+    ceiling = np.where(
+        (mutability == "decrease") & known, np.fmin(raw, ceiling), ceiling
+    )
     return floor, ceiling
 
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from ..constraints import Constraints, Group
@@ -16,6 +15,7 @@ from .learning import learn_schema, read_schema
 from .probing import with_probed_encoding
 from .rules import Rule, cast_within, feasible_range, resolve_rules
 from .schema import RawColumn, TableSchema
+from .training_types import in_training_types
 from .translation import constraints_from, rules_from
 
 __all__ = ["FeatureSpace"]
@@ -157,11 +157,8 @@ class FeatureSpace:
             )
         return encoded
 
-    def with_all_categories(self, table: Table) -> Table:
-        """Table whose categorical columns have room for every category known here.
-
-        A part of a table, such as a row group of a file, may declare fewer categories,
-        and a counterfactual could not be written into it.
+    def in_training_types(self, table: Table) -> Table:
+        """Table whose columns have the types of training; see `in_training_types`.
 
         Parameters
         ----------
@@ -170,24 +167,13 @@ class FeatureSpace:
         Returns
         -------
         table : same type
-            Categories of the training table come first, in their order.
+
+        Warns
+        -----
+        ColumnWarning
+            For categories that training has not seen.
         """
-        if not hasattr(table, "iloc"):
-            return table
-        changes = {}
-        for position, column in enumerate(self.columns):
-            old = get_column(table, position)
-            if is_categorical(old) and column.categories is not None:
-                template = get_column(self.schema.template, position)
-                known = template.cat.categories if is_categorical(template) else []
-                wanted = pd.Index([*known, *column.categories]).unique().dropna()
-                if not wanted.isin(old.cat.categories).all():
-                    every = wanted.append(old.cat.categories).unique()
-                    changes[position] = old.cat.set_categories(every)
-        table = table.copy(deep=False) if changes else table
-        for position, values in changes.items():
-            table.isetitem(position, values)
-        return table
+        return in_training_types(self.schema, table)
 
     # -------------------------------------------------------------------- decoding
 
@@ -263,7 +249,7 @@ class FeatureSpace:
         self, value: np.ndarray, raw: np.ndarray, table: Table, rules: list[Rule]
     ) -> np.ndarray:
         """Numbers within their raw bounds, also after a cast to the column's type."""
-        floor, ceiling = feasible_range(raw, rules)
+        floor, ceiling = feasible_range(raw, rules, value)
         value = np.clip(value, floor, ceiling)
         for i in self.schema.numeric:
             dtype = get_column(table, i).dtype
@@ -402,8 +388,3 @@ class FeatureSpace:
         ends = np.sort([[rule.low, rule.high] for rule in seen], axis=1)
         schema = replace(self.schema, observed=(ends[:, 0], ends[:, 1]))
         self.schema = with_probed_encoding(self.transformer, schema)
-
-
-def is_categorical(series: pd.Series) -> bool:
-    """Whether a raw column has pandas' own type for categories."""
-    return isinstance(series.dtype, pd.CategoricalDtype)

@@ -435,7 +435,7 @@ class CounterfactualExplainer(OneToOneFeatureMixin, TransformerMixin, BaseEstima
         check_confidence(self, confidence, len(model.classes))
         model = model.asked_for(confidence)
         space = model.space
-        X = space.with_all_categories(X)
+        X = space.in_training_types(X)
         warn_outside(space.schema, model.rules, X)
         settings = Settings(
             column_weights(self, space),

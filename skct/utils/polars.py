@@ -38,6 +38,12 @@ def as_pandas(X: Any) -> Any:
     return frame
 
 
+def is_whole(values: pd.Series) -> bool:
+    """Whether all numbers that are there are whole."""
+    present = values.dropna()
+    return bool((present == present.round()).all())
+
+
 def as_polars(frame: pd.DataFrame, like: Any) -> Any:
     """Pandas frame as a polars one in the types of `like`, row by row its factual.
 
@@ -48,6 +54,12 @@ def as_polars(frame: pd.DataFrame, like: Any) -> Any:
     columns = []
     for name, dtype in like.schema.items():
         values = frame[name].reset_index(drop=True)
-        new = pl.from_pandas(values.to_frame())[name].cast(dtype)
-        columns.append(like[name].zip_with(pl.Series(values.isna().to_numpy()), new))
+        new, old = pl.from_pandas(values.to_frame())[name], like[name]
+        if dtype.is_integer() and new.dtype.is_float() and not is_whole(values):
+            old = old.cast(new.dtype)  # a request of whole numbers, moved to a fraction
+        elif dtype.is_numeric() and not new.dtype.is_numeric():
+            old = old.cast(pl.String)  # codes that were learnt as text
+            new = new.cast(pl.String)
+        new = new.cast(old.dtype)
+        columns.append(old.zip_with(pl.Series(values.isna().to_numpy()), new))
     return pl.DataFrame(columns)
