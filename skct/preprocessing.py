@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .exceptions import ColumnWarning, ImputationWarning
 from .utils.caller import warn
+from .utils.indicators import named_blocks
 from .utils.lookalikes import advice_on_text
 
 __all__ = ["TableEncoder", "fit_preprocessor"]
@@ -149,7 +150,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         X = X.toarray() if sparse.issparse(X) else X
         self.columns_, missing = [], []
-        for name, values in iterate_columns(X):
+        indicators = indicator_flags(X)
+        for position, (name, values) in enumerate(iterate_columns(X)):
+            if position in indicators:  # as a number, like its neighbours
+                values = pd.Series(to_numbers(values, name), name=name)
             is_missing = pd.isna(values)
             if is_missing.all():
                 raise ValueError(
@@ -278,6 +282,23 @@ def fit_preprocessor(preprocessor: Any, X: Any, y: ArrayLike) -> Any:
             f"{error}. Use preprocessor='auto', or a ColumnTransformer that gives each "
             "column what suits it."
         ) from error
+
+
+def indicator_flags(X: Any) -> set[int]:
+    """Positions of bool columns that together encode one category.
+
+    `pandas.get_dummies` makes them. One 0/1 column each is what they are to the model;
+    two for each, as a category of its own has, would hide that they belong together.
+    """
+    if not hasattr(X, "iloc"):
+        return set()
+    flags = [i for i, t in enumerate(X.dtypes) if pd.api.types.is_bool_dtype(t)]
+    flags = [i for i in flags if not isinstance(X.dtypes.iloc[i], pd.CategoricalDtype)]
+    if len(flags) < 2:
+        return set()
+    numbers = [to_numbers(X.iloc[:, i], X.columns[i]) for i in flags]
+    blocks = named_blocks(list(X.columns), np.stack(numbers, 1) == 1, flags)
+    return {i for block, _ in blocks for i in block}
 
 
 def iterate_columns(X: Any) -> Iterator[tuple[Any, Any]]:

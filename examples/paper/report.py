@@ -11,6 +11,7 @@ import sys
 from inspect import getdoc, signature
 from pathlib import Path
 
+import steps
 import tables
 import tables_reviewers
 from figures import draw_all
@@ -43,6 +44,7 @@ SECTIONS = {
     "One seed of BL, CT and constrained CT": tables.one_seed,
     "Effort and maturity": tables.effort,
     **tables_reviewers.TABLES,
+    "Steps or counterfactuals": steps.of_results,
 }
 
 

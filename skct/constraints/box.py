@@ -328,18 +328,14 @@ class Constraints:
     @cached_property
     def discrete(self) -> DiscreteColumns:
         """Columns that are not continuous, for a `Snapper`."""
-        step = self.step.flatten()
+        step, groups = self.step.flatten(), None
         integers = (step > 0).nonzero().squeeze(1)
-        groups = None
         if self.groups:
             groups = GroupTables.build(self._group_columns, self.n_features)
         origin = self.origin.flatten()[integers]
-        # In a group the bounds are the values of "off" and "on", and no domain.
-        grouped = [column for group in self.groups for column in group.columns]
-        lower, upper = self.lower.flatten().clone(), self.upper.flatten().clone()
-        lower[grouped], upper[grouped] = -torch.inf, torch.inf
-        lattice = integers, step[integers], origin, self.levels
-        return DiscreteColumns(*lattice, groups, lower, upper)
+        lattice = integers, step[integers], origin
+        domain = domain_of_numbers(self)
+        return DiscreteColumns(*lattice, self.levels, groups, *domain)
 
     @cached_property
     def _group_columns(self) -> list[GroupColumns]:
@@ -428,6 +424,16 @@ class Constraints:
         }
         moved["levels"] = tuple((c, v.to(device)) for c, v in self.levels)
         return replace(self, **moved)
+
+
+def domain_of_numbers(constraints: Constraints) -> tuple[Tensor, Tensor]:
+    """Flat bounds; infinite in groups, where they are the values of "off" and "on"."""
+    grouped = [column for group in constraints.groups for column in group.columns]
+    lower, upper = (
+        end.flatten().clone() for end in (constraints.lower, constraints.upper)
+    )
+    lower[grouped], upper[grouped] = -torch.inf, torch.inf
+    return lower, upper
 
 
 def check_constraints(constraints: Any, X: Tensor) -> None:

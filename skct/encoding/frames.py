@@ -131,6 +131,8 @@ def as_dtype(values: Any, dtype: Any, old: Any) -> Any:
     """New values in the type of their column; integers rounded, inside its range."""
     if pd.api.types.is_integer_dtype(dtype):
         values = as_integers(values, old, getattr(dtype, "numpy_dtype", dtype))
+    elif pd.api.types.is_bool_dtype(dtype):
+        values = np.asarray(values).astype(bool)
     return pd.array(values, dtype=dtype)
 
 

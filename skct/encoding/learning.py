@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..constraints import Group
 from ..preprocessing import is_category, to_numbers
+from ..utils.indicators import named_blocks
 from . import transformers
 from .frames import Column, Table, get_column, pick, write
 from .probing import with_probed_encoding
@@ -149,7 +150,7 @@ def describe_column(
     """
     if known is not None:
         return describe_categories(values, name, encoded, *known)
-    if encoded and is_category(values) and values.dtype != bool:
+    if encoded and is_category(values) and not pd.api.types.is_bool_dtype(values.dtype):
         check_scalars(values, name)
         raise ValueError(
             f"Column {name!r} holds categories (type {values.dtype}), but the "
@@ -294,9 +295,10 @@ def category_groups(columns: tuple[RawColumn, ...]) -> tuple[Group, ...]:
 
 
 def indicator_groups(schema: TableSchema, X: Table) -> tuple[Group, ...]:
-    """Neighbouring 0/1 columns that sum to 1 in every training row.
+    """One-hot blocks of a table that was encoded before it came here.
 
-    They are the one-hot blocks of a table that was encoded before it came here.
+    0/1 columns whose names begin alike, of which no training row has two on; and
+    neighbours that sum to 1 in every training row.
     """
     if len(schema.binary) < 2:
         return ()
@@ -305,6 +307,13 @@ def indicator_groups(schema: TableSchema, X: Table) -> tuple[Group, ...]:
     usable = [set(c.encoded) <= rising and bool(c.encoded) for c in schema.columns]
     numbers = np.nan_to_num(schema.numbers(X))
     groups, start = [], 0
+    positions = np.flatnonzero(usable).tolist()
+    on = numbers[:, positions] == 1
+    for block, has_none in named_blocks(schema.feature_names.tolist(), on, positions):
+        columns = (schema.columns[k].encoded[0] for k in block)
+        groups.append(Group(tuple(columns), baseline=has_none))
+        for k in block:
+            usable[k] = False
     while start < len(usable):
         stop = end_of_block(numbers, usable, start)
         if stop is None:

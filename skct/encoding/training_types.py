@@ -172,7 +172,8 @@ def tell_unknown(
 ) -> None:
     """Warn of categories that training has not seen."""
     share = present.isin(strange).mean()
-    listed = ", ".join(map(repr, strange[:N_SHOWN]))
+    shown = [v.item() if isinstance(v, np.generic) else v for v in strange[:N_SHOWN]]
+    listed = ", ".join(map(repr, shown))
     more = ", ..." if len(strange) > N_SHOWN else ""
     folded = {str(c).casefold(): c for c in column.categories or ()}
     close = folded.get(str(strange[0]).strip().casefold())

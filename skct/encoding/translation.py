@@ -123,7 +123,7 @@ def allowed_groups(schema: TableSchema, rules: list[Rule]) -> tuple[Group, ...]:
     for group in schema.groups:
         position = schema.owner[group.columns[0]]
         column = schema.columns[position]
-        if group.baseline:
+        if group.baseline and column.categories is not None:
             is_baseline = (column.codes <= column.codes.min(0)).all(1)
             baseline = column.categories[int(is_baseline.argmax())]
             allowed = baseline in rules[position].categories

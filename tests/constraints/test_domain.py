@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import quick
+from sklearn.preprocessing import StandardScaler
 
 from skct import Constraints, CounterfactualExplainer, GenericGenerator, search
 from skct.exceptions import ConstraintWarning, SearchWarning
@@ -38,10 +39,8 @@ DOMAINS = [
 
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("objective", ["teacher", "paper"])
-@pytest.mark.parametrize("preprocessor", ["auto", None])
-def test_what_moves_is_inside_and_what_stays_keeps_its_bits(
-    domain, objective, preprocessor
-):
+@pytest.mark.parametrize("preprocessor", ["auto", StandardScaler()])
+def test_what_moves_is_inside(domain, objective, preprocessor):
     X, y = table()
     clf = quick(
         20,
@@ -67,7 +66,7 @@ def test_what_moves_is_inside_and_what_stays_keeps_its_bits(
 
 def test_the_observed_range_is_a_domain_too():
     X, y = table()
-    clf = quick(20).fit(X, y)
+    clf = quick(20, mutability=dict.fromkeys(("term", "age", "rate"), "none")).fit(X, y)
     far = X.assign(saved=X["saved"] + 20)
     after = clf.explain(far, confidence=0.5).counterfactual["saved"]
     moved = (after != far["saved"]).to_numpy()
@@ -77,7 +76,7 @@ def test_the_observed_range_is_a_domain_too():
 
 @pytest.mark.parametrize(("word", "moves"), [("increase", True), ("decrease", False)])
 def test_one_way_numbers_enter_the_domain_or_stay(word, moves):
-    """A line: the target lies at 1 and above, the domain at 2 to 3, the factual at 0."""
+    """The target lies above 1, the domain is 2 to 3, the factual at 0."""
     box = Constraints.from_spec({"x": word}, {"x": (2, 3)}, feature_names=["x"])
     found = search(
         lambda x: torch.cat([1 - x, x - 1], 1),

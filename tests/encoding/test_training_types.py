@@ -11,6 +11,7 @@ from conftest import people, quick
 from skct import CounterfactualExplainer
 from skct.exceptions import ColumnWarning
 
+pytestmark = pytest.mark.filterwarnings("ignore::skct.exceptions.SearchWarning")
 rng = np.random.default_rng(0)
 GRADES = rng.choice(["1", "2", "3"], 300)
 
@@ -58,7 +59,8 @@ def test_whole_numbers_in_a_request_are_answered_as_floats(as_frame):
     y = np.where(np.abs(X[:, 0] - 0.5) < 0.25, "good", "bad")
     table = pd.DataFrame(X, columns=["used", "late"]) if as_frame else X
     clf = quick(100, lambda_div=0, lambda_adv=0, lambda_reg=0).fit(table, y)
-    floats = table[:1] * 0.0 + [[1.0, 0.0]]
+    floats = table[:1].copy()
+    floats[:] = [[1.0, 0.0]]
     whole = floats.astype(int)
     wanted, answer = (clf.explain(row, target="good") for row in (floats, whole))
     assert wanted.valid.all()
