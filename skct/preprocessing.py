@@ -54,7 +54,7 @@ class NumericColumn(NamedTuple):
         values = np.where(np.isnan(values), self.fill, values)
         return bend((values - self.center) / self.scale, self.bound)[:, None]
 
-    def feature_names(self) -> list[str]:
+    def feature_names(self, separator: str = "_") -> list[str]:
         """The column keeps its name."""
         return [str(self.name)]
 
@@ -85,9 +85,9 @@ class CategoryColumn(NamedTuple):
         codes = np.where(pd.isna(values), self.fill, codes)
         return (codes[:, None] == np.arange(self.width)).astype(float)
 
-    def feature_names(self) -> list[str]:
+    def feature_names(self, separator: str = "_") -> list[str]:
         """The column's name and the category, joined as scikit-learn does it."""
-        return [f"{self.name}_{category}" for category in self.categories]
+        return [f"{self.name}{separator}{category}" for category in self.categories]
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -240,6 +240,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = [name for column in self.columns_ for name in column.feature_names()]
+        if len(set(names)) < len(names):  # "a" with "b_c", and "a_b" with "c"
+            names = [
+                name
+                for column in self.columns_
+                for name in column.feature_names(separator="=")
+            ]
         return np.asarray(names, dtype=object)
 
     @property

@@ -75,6 +75,13 @@ def resolve_mutability(
             "The 'mutability' parameter must be a dict from feature to word, or one "
             f"word per feature. Got {mutability!r} instead."
         )
+    listed = set(given.ravel().tolist())
+    if listed and listed <= set(names) - set(MUTABILITY_WORDS):
+        frozen = dict.fromkeys(given.ravel().tolist(), "none")
+        raise ValueError(
+            "The 'mutability' parameter lists names of columns, but says nothing of "
+            f"them; to keep them as they are, pass {frozen!r}."
+        )
     if given.shape != tuple(shape):
         raise ValueError(
             f"The 'mutability' array has shape {given.shape}, but one row of X has "

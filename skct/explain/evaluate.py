@@ -14,7 +14,7 @@ from ..utils.model import batched_logits
 from ..utils.polars import as_polars, is_polars
 from .explained_model import ExplainedModel
 from .explanation import CounterfactualExplanation, row_fields
-from .requests import Batch
+from .requests import STUCK, Batch
 
 __all__ = ["concatenate", "evaluate", "restore_type"]
 
@@ -127,7 +127,7 @@ def with_reasons(
     for i in np.flatnonzero(~valid):
         stuck = not changed[i].any()
         what = f"stopped at target probability {explanation.probability[i]:.2f}"
-        what = "no feature may move in a useful direction" if stuck else what
+        what = STUCK if stuck else what
         texts[i] = f"{what} after {n_iter[i]} steps"
     outside_of = outside_domain(
         model.space.schema, model.rules, explanation.factual, given_only=False

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+# Begins the reason of a row that could not move.
+STUCK = "no feature may move in a useful direction"
+
+
 class Settings(NamedTuple):
     """What holds for all rows of an explanation."""
 
@@ -106,10 +110,13 @@ def warn_about(
             SearchWarning,
         )
     if n_failed:
+        failed = explanation.reason[~explanation.valid]
+        stuck = all(reason.startswith(STUCK) for reason in failed)
+        remedy = "Loosen" if stuck else "Raise max_iter, or loosen"
         warn(
             f"{n_failed} of {n} rows have no valid counterfactual within "
-            f"max_iter={generator.max_iter}; see `reason`. Raise max_iter, or loosen "
-            "mutability or domain.",
+            f"max_iter={generator.max_iter}; see `reason`. {remedy} mutability or "
+            "domain.",
             SearchWarning,
         )
 

@@ -38,6 +38,7 @@ def coordinate_ascent(
     *,
     budget: Tensor,
     threshold: float,
+    more_steps: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Go from the cheapest point, one feature at a time, until the target is reached.
 
@@ -59,6 +60,9 @@ def coordinate_ascent(
         Cost to spend.
     threshold : float
         Target probability to reach.
+    more_steps : int, default=0
+        After the ten that the budget is parted into, for rows that have not spent all
+        of it: in a wide table many columns come to the end of their range.
 
     Returns
     -------
@@ -72,6 +76,9 @@ def coordinate_ascent(
     )
     for steps_left in range(N_STEPS, 0, -1):
         if not ascent.advance(steps_left):
+            return ascent.result()
+    for _ in range(more_steps):
+        if not (ascent.rows.budget > 0).any() or not ascent.advance(1):
             break
     return ascent.result()
 

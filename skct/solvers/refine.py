@@ -21,6 +21,7 @@ from .search import SearchResult
 __all__ = ["refine"]
 
 
+MORE_STEPS = 50  # of an ascent whose rows have budget left
 N_CUTS = 6
 CUTS_OF_BUDGET = CUTS_OF_STEP = 3
 # A line search keeps this far away from the ends of its interval, and goes this much
@@ -135,6 +136,7 @@ def refine_block(task: RefineTask, given: FoundRows) -> Tensor:
         refiner.bounds,
         budget=budget,
         threshold=refiner.probability,
+        more_steps=MORE_STEPS,
     )
     refined = refiner.last_step(before, after)
     reached &= costs.cost(refined.flatten(1), start) <= budget

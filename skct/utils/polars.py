@@ -28,6 +28,9 @@ def as_pandas(X: Any) -> Any:
         return X
     if not hasattr(X, "height"):
         raise TypeError("X is a polars LazyFrame; pass X.collect().")
+    wide = [name for name, dtype in X.schema.items() if "nt128" in str(dtype)]
+    if wide:  # which pandas does not know
+        X = X.cast(dict.fromkeys(wide, sys.modules["polars"].Int64))
     frame = X.to_pandas()
     for name, dtype in X.schema.items():
         kind = str(dtype).replace("Boolean", "boolean")  # as pandas spells it

@@ -211,6 +211,8 @@ def validate_table(
         )
         return X
     check_readable(X)
+    if np.ma.is_masked(X):  # numpy would take what lies under the mask
+        X = X.astype(float).filled(np.nan)
     X = validate_data(
         estimator,
         X=X,
@@ -246,6 +248,8 @@ def check_frame(X: Any) -> None:
 def check_readable(X: Any) -> None:
     """Check that an array can be made of X."""
     shape = getattr(X, "shape", None)
+    if isinstance(X, (list, tuple)) and X and hasattr(X[0], "items"):
+        raise ValueError("X is a list of dicts; pass pd.DataFrame(X).")
     if shape is None:
         try:
             shape = np.asarray(X).shape
@@ -272,7 +276,9 @@ def validate_labels(estimator: Any, y: ArrayLike | None) -> np.ndarray:
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
             "None."
         )
-    y = column_or_1d(y, warn=True)
+    if np.ma.is_masked(y):
+        raise ValueError("Input y has masked labels; drop the rows without a label.")
+    y = plain_type(column_or_1d(y, warn=True))
     if pd.isna(y).any():
         raise ValueError("Input y contains NaN; drop the rows without a label.")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
@@ -281,6 +287,16 @@ def validate_labels(estimator: Any, y: ArrayLike | None) -> np.ndarray:
         check_sortable(y)
     check_classification_targets(y)
     return y
+
+
+def plain_type(y: np.ndarray) -> np.ndarray:
+    """Labels in a type of their own kind that all of numpy and pandas can handle."""
+    if y.dtype == object:  # integers say, which a frame of mixed types makes objects
+        inferred = pd.Series(y).infer_objects().to_numpy()
+        return inferred if inferred.dtype.kind in "biuf" else y
+    if y.dtype == np.float16:
+        return y.astype(np.float32)
+    return y.astype(y.dtype.newbyteorder("="), copy=False)
 
 
 def check_sortable(y: np.ndarray) -> None:

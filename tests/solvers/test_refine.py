@@ -1,8 +1,10 @@
 """Refinement: cheaper and sparser, and nothing lost."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from conftest import quick
 from torch import nn
 
 from skct import Constraints, GenericGenerator, search
@@ -395,3 +397,13 @@ def test_a_bent_feature_is_moved_while_it_is_cheaper_than_another():
     assert u + x / 2 >= 2.5
     z = unbend(u.double(), 3.0)
     assert 3.65 < z + x < 3.65 * 1.1
+
+
+def test_wide_tables_change_a_few_columns():
+    """Two of 600 columns decide; where their range ends it takes some more."""
+    rng = np.random.default_rng(7)
+    X = pd.DataFrame(rng.normal(size=(200, 600))).add_prefix("gene")
+    y = (X["gene0"] + X["gene1"] > 0).astype(int)
+    answer = quick(5).fit(X, y).explain(X[:40])
+    assert answer.valid.all()
+    assert answer.n_changed.max() < 40  # a gradient moves all of them
