@@ -333,9 +333,8 @@ class Constraints:
         if self.groups:
             groups = GroupTables.build(self._group_columns, self.n_features)
         origin = self.origin.flatten()[integers]
-        lattice = integers, step[integers], origin
-        domain = domain_of_numbers(self)
-        return DiscreteColumns(*lattice, self.levels, groups, *domain)
+        lattice = integers, step[integers], origin, self.levels
+        return DiscreteColumns(*lattice, groups, *domain_of_numbers(self))
 
     @cached_property
     def _group_columns(self) -> list[GroupColumns]:
