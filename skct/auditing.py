@@ -59,7 +59,7 @@ OF_ADVICE = (
 class AuditResult:
     """What `audit` has found; frozen.
 
-    Attributes
+    Parameters
     ----------
     figures : DataFrame
         One row for each fold and estimator; see `audit` for the columns.
@@ -202,7 +202,7 @@ def audit(
         - `cost` (IQRs of the training rows, a changed category counts 1), `n_changed`;
         - `distance`: to the five nearest training rows of the target class, in IQRs
           that count less far from the median (`TableEncoder`);
-        - `gap`: mean |told - judged| over the sweep;
+        - `gap`: mean distance of `told` from `judged` over the sweep;
         - `cost_at_real`, `distance_at_real`, `n_changed_at_real`: where the judge is as
           convinced as by real members of the class; NaN where it never is;
         - `protected_share`: share of the attributions (integrated gradients) that

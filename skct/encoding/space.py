@@ -321,6 +321,15 @@ class FeatureSpace:
 
         With `preprocessor="auto"` a number counts in interquartile ranges of its column
         (standard deviations where these are 0), with another one as the model sees it.
+
+        Parameters
+        ----------
+        encoded : ndarray of shape (n, *input_shape) or (n, n_encoded)
+
+        Returns
+        -------
+        coordinates : ndarray of shape (n, n_coordinates), float64
+        owner : ndarray of shape (n_coordinates,)
         """
         flat = np.asarray(encoded, dtype=float).reshape(len(encoded), -1)
         bounds = transformers.bounds(self.transformer, len(self.feature_names))

@@ -351,7 +351,7 @@ def confidence_gap(told: ArrayLike, judged: ArrayLike) -> float:
     Returns
     -------
     gap : float
-        |mean(told) - mean(judged)|, between 0 and 1; smaller is more honest.
+        Distance of the two means, between 0 and 1; smaller is more honest.
 
     Raises
     ------

@@ -26,7 +26,7 @@ __all__ = ["Objective", "Outputs", "SearchTask", "Searched"]
 class SearchTask(NamedTuple):
     """What the counterfactuals of an epoch are made of.
 
-    Attributes
+    Parameters
     ----------
     model : callable
         Maps a batch to logits, in eval mode: the net as it is now.
@@ -57,7 +57,17 @@ class SearchTask(NamedTuple):
     search: Callable[..., SearchResult]
 
     def of(self, rows: Tensor) -> SearchTask:
-        """The same for some of the factuals."""
+        """The same for some of the factuals.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n,)
+            Positions or a mask.
+
+        Returns
+        -------
+        task : SearchTask
+        """
         return self._replace(
             factual=self.factual[rows], label=self.label[rows], target=self.target[rows]
         )

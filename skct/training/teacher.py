@@ -137,7 +137,17 @@ class TeacherObjective(Objective):
         return self
 
     def opinion(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities of classes 0 to the last one that was seen, by the teacher."""
+        """Probabilities of classes 0 to the last one that was seen, by the teacher.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, n_features)
+            Encoded, flat.
+
+        Returns
+        -------
+        opinion : ndarray of shape (n, n_classes), float64
+        """
         opinion = np.zeros((len(rows), int(self.classes_.max()) + 1))
         known = 1.0 if self.teacher_ is None else self.teacher_.predict_proba(rows)
         opinion[:, self.classes_] = known
