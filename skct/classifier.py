@@ -274,6 +274,8 @@ class CounterfactualTrainingClassifier(
         -----
         ImputationWarning
             If values were missing.
+        ColumnWarning
+            If a text column looks like numbers, dates or names.
         DivergenceWarning
             If the loss was no longer finite; the last good weights are kept.
         ConstraintWarning
@@ -284,7 +286,7 @@ class CounterfactualTrainingClassifier(
         """
         self._check_parameters()
         going_on = self.warm_start and hasattr(self, "net_")
-        with names_restored(self), warnings_last():
+        with warnings_last(), names_restored(self):
             X, y = self._validate(X, reset=not going_on), validate_labels(self, y)
             check_consistent_length(X, y)
             state = warm_state(self, X, y) if going_on else self._start(X, y)

@@ -158,13 +158,13 @@ def what_is_meant(values: Iterable, column: RawColumn) -> list:
 def spelling(value: Any) -> str:
     """Text of a value, the same for 3, 3.0, "3" and " 3"; codes keep their zeros."""
     text = str(value).strip()
-    if text[:1] == "0" and text[1:2].isdigit():
+    if text.isdecimal():  # exactly, however long
         return text
     try:
         number = float(text)
     except ValueError:
         return text
-    return f"{number:.0f}" if number.is_integer() else repr(number)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def tell_unknown(

@@ -78,7 +78,7 @@ def coordinate_ascent(
         if not ascent.advance(steps_left):
             return ascent.result()
     for _ in range(more_steps):
-        if not (ascent.rows.budget > 0).any() or not ascent.advance(1):
+        if not ascent.has_moved() or not ascent.advance(1):
             break
     return ascent.result()
 
@@ -188,6 +188,10 @@ class CoordinateAscent:
         self.step(slope.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0), steps_left)
         self.drop_recorded(reached)
         return True
+
+    def has_moved(self) -> bool:
+        """Whether the last step has moved a row that may still get there."""
+        return not torch.equal(self.rows.previous, self.rows.z)
 
     def look(self) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
         """Who has reached the threshold, probabilities, and the pull-back."""

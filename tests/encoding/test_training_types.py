@@ -130,3 +130,12 @@ def test_polars_requests_of_whole_numbers_get_fractions():
     answer = clf.explain(pl.DataFrame({"used": [1], "late": [0]}), target="good")
     assert answer.valid.all()
     assert 0.25 < answer.counterfactual["used"][0] < 0.75
+
+
+def test_long_codes_are_compared_exactly():
+    """Floats cannot tell these two apart."""
+    codes = np.where(np.arange(60) % 2, "12345678901234567", "12345678901234568")
+    X = pd.DataFrame({"age": range(60), "id": codes})
+    clf = quick(5).fit(X, codes)
+    later = X.assign(id=X["id"].astype("int64"))
+    np.testing.assert_array_equal(clf.predict_proba(later), clf.predict_proba(X))
